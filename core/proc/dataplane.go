@@ -1,0 +1,53 @@
+package proc
+
+import (
+	"io"
+	"time"
+
+	"github.com/sluicegw/sluice/core/conf"
+)
+
+// DataPlane is what carries the traffic in the data process. RunData drives
+// it: Start once, then Apply, Status, Metrics, Health and Query in any mix
+// (Apply from one goroutine, the others concurrently), then Drain and Close.
+type DataPlane interface {
+	// Start builds the loops and begins to accept on socks. The descriptors
+	// stay the caller's: the data plane duplicates them (as loop.Listen does)
+	// and never closes them. It answers requests before the first Apply as it
+	// sees fit; readiness is the control process's matter.
+	Start(boot *Boot, socks []Socket) error
+	// Apply makes a batch live and returns when new requests see it. Objects
+	// that cannot be served are returned; their former version stays. The
+	// batch and its values are the data plane's to keep, not to write to.
+	// Puts come in the order of their kinds, then deletions in the reverse
+	// order.
+	Apply(b *conf.Batch) []Refusal
+	// Drain takes what is waiting in the accept queues, stops accepting,
+	// closes idle connections, answers with Connection: close, and returns
+	// when the last connection is gone or timeout has passed. It is called at
+	// most once and may be cut short by Close.
+	Drain(timeout time.Duration)
+	// Close ends everything at once.
+	Close()
+
+	// Status is the state of the loops for `gw status`; it is turned into
+	// JSON.
+	Status() any
+	// Metrics writes the Prometheus text of the data process.
+	Metrics(w io.Writer)
+	// Health is the body of /v1/healthcheck; it is turned into JSON.
+	Health() any
+	// Query answers a named question ("explain") with JSON, ErrNoQuery when
+	// the name is unknown.
+	Query(name string, arg []byte) ([]byte, error)
+}
+
+// Refusal is one object that could not be made live, and why.
+type Refusal struct {
+	Kind conf.Kind `json:"kind"`
+	ID   string    `json:"id"`
+	// Rev is the revision that was refused.
+	Rev int64 `json:"rev"`
+	// Reason is a sentence that names the field at fault.
+	Reason string `json:"reason"`
+}

@@ -1,0 +1,9 @@
+package proc
+
+import "errors"
+
+// ErrNoQuery says that the data process does not know the question's name.
+var ErrNoQuery = errors.New("no such query")
+
+// ErrNotRunning says that no data process is there to answer.
+var ErrNotRunning = errors.New("no data process is running")
