@@ -223,7 +223,7 @@ func (c *Chunked) trailerLine(b []byte) (n int, err *Error) {
 // NoTrailer are the names that are refused in a trailer: those that frame or
 // route the message, say who sends it or how to read it. A recipient that
 // merges trailers into the head must not be led astray.
-const NoTrailer = Framing | HopByHop | Identity | Forwarding | 1<<Shadow | 1<<Via | 1<<Expect | 1<<MaxForwards |
+const NoTrailer = Framing | HopByHop | Identity | Forwarding | 1<<Shadow | 1<<Trailer | 1<<Via | 1<<Expect | 1<<MaxForwards |
 	1<<Authorization | 1<<WWWAuthenticate | 1<<APIKey | 1<<Cookie | 1<<SetCookie | 1<<Origin |
 	1<<ContentType | 1<<ContentEncoding | 1<<ContentRange | 1<<Range | 1<<IfRange | 1<<IfMatch |
 	1<<IfNoneMatch | 1<<IfModifiedSince | 1<<CacheControl | 1<<Pragma | 1<<Expires | 1<<Age | 1<<Vary |

@@ -3,20 +3,23 @@ package h1
 // Set replaces all fields of that name by one, at the place of the first.
 // The name is written as given; its case does not matter for the search.
 func (h *Header) Set(name string, value []byte) {
-	f, ok := writeLine(h, name, value)
-	if !ok {
-		return
+	if f, ok := writeLine(h, name, value); ok {
+		h.place(f)
 	}
-	h.place(f)
 }
 
 // SetString is Set with a value that is a string.
 func (h *Header) SetString(name, value string) {
-	f, ok := writeLine(h, name, value)
-	if !ok {
-		return
+	if f, ok := writeLine(h, name, value); ok {
+		h.place(f)
 	}
-	h.place(f)
+}
+
+// SetBytes is Set with a name in bytes.
+func (h *Header) SetBytes(name, value []byte) {
+	if f, ok := writeLine(h, name, value); ok {
+		h.place(f)
+	}
 }
 
 // SetID is Set for a known name in the gateway's own spelling.

@@ -7,30 +7,30 @@ type Method uint8
 // Request.Method for those.
 const (
 	MethodOther Method = iota
-	GET
-	HEAD
-	POST
-	PUT
-	DELETE
-	PATCH
-	OPTIONS
-	CONNECT
-	TRACE
-	PURGE
-	MKCOL
-	COPY
-	MOVE
-	PROPFIND
-	PROPPATCH
-	LOCK
-	UNLOCK
+	MethodGet
+	MethodHead
+	MethodPost
+	MethodPut
+	MethodDelete
+	MethodPatch
+	MethodOptions
+	MethodConnect
+	MethodTrace
+	MethodPurge
+	MethodMkcol
+	MethodCopy
+	MethodMove
+	MethodPropFind
+	MethodPropPatch
+	MethodLock
+	MethodUnlock
 	numMethods
 )
 
 var methodNames = [numMethods]string{
-	GET: "GET", HEAD: "HEAD", POST: "POST", PUT: "PUT", DELETE: "DELETE", PATCH: "PATCH",
-	OPTIONS: "OPTIONS", CONNECT: "CONNECT", TRACE: "TRACE", PURGE: "PURGE", MKCOL: "MKCOL",
-	COPY: "COPY", MOVE: "MOVE", PROPFIND: "PROPFIND", PROPPATCH: "PROPPATCH", LOCK: "LOCK", UNLOCK: "UNLOCK",
+	MethodGet: "GET", MethodHead: "HEAD", MethodPost: "POST", MethodPut: "PUT", MethodDelete: "DELETE", MethodPatch: "PATCH",
+	MethodOptions: "OPTIONS", MethodConnect: "CONNECT", MethodTrace: "TRACE", MethodPurge: "PURGE", MethodMkcol: "MKCOL",
+	MethodCopy: "COPY", MethodMove: "MOVE", MethodPropFind: "PROPFIND", MethodPropPatch: "PROPPATCH", MethodLock: "LOCK", MethodUnlock: "UNLOCK",
 }
 
 // String returns the method's name, empty for MethodOther.
@@ -52,45 +52,45 @@ func (s MethodSet) Has(m Method) bool { return s>>m&1 != 0 }
 
 // Idempotent are the methods that may be sent again after a failure that left
 // open whether the upstream saw them.
-const Idempotent MethodSet = 1<<GET | 1<<HEAD | 1<<PUT | 1<<DELETE | 1<<OPTIONS | 1<<TRACE
+const Idempotent MethodSet = 1<<MethodGet | 1<<MethodHead | 1<<MethodPut | 1<<MethodDelete | 1<<MethodOptions | 1<<MethodTrace
 
 // MethodOf returns the number of a method's name, which is case-sensitive.
 func MethodOf(name []byte) Method {
 	switch string(name) {
 	case "GET":
-		return GET
+		return MethodGet
 	case "HEAD":
-		return HEAD
+		return MethodHead
 	case "POST":
-		return POST
+		return MethodPost
 	case "PUT":
-		return PUT
+		return MethodPut
 	case "DELETE":
-		return DELETE
+		return MethodDelete
 	case "PATCH":
-		return PATCH
+		return MethodPatch
 	case "OPTIONS":
-		return OPTIONS
+		return MethodOptions
 	case "CONNECT":
-		return CONNECT
+		return MethodConnect
 	case "TRACE":
-		return TRACE
+		return MethodTrace
 	case "PURGE":
-		return PURGE
+		return MethodPurge
 	case "MKCOL":
-		return MKCOL
+		return MethodMkcol
 	case "COPY":
-		return COPY
+		return MethodCopy
 	case "MOVE":
-		return MOVE
+		return MethodMove
 	case "PROPFIND":
-		return PROPFIND
+		return MethodPropFind
 	case "PROPPATCH":
-		return PROPPATCH
+		return MethodPropPatch
 	case "LOCK":
-		return LOCK
+		return MethodLock
 	case "UNLOCK":
-		return UNLOCK
+		return MethodUnlock
 	}
 	return MethodOther
 }

@@ -165,14 +165,11 @@ func IDs(ids ...ID) IDSet {
 // Has reports whether the set holds id.
 func (s IDSet) Has(id ID) bool { return s>>(id&63)&1 != 0 }
 
-// Names that end with this hop. Trailer and TE are among them: what they
-// announce is settled anew on the next connection.
-const hopByHop IDSet = 1<<Connection | 1<<KeepAlive | 1<<ProxyConnection | 1<<TE | 1<<Trailer |
-	1<<TransferEncoding | 1<<Upgrade | 1<<ProxyAuthenticate | 1<<ProxyAuthorization | 1<<HTTP2Settings
-
 const (
-	// HopByHop are the names that never cross the gateway as they came.
-	HopByHop = hopByHop
+	// HopByHop are the names that say something of one connection only and
+	// never cross the gateway as they came.
+	HopByHop IDSet = 1<<Connection | 1<<KeepAlive | 1<<ProxyConnection | 1<<TE | 1<<TransferEncoding |
+		1<<Upgrade | 1<<ProxyAuthenticate | 1<<ProxyAuthorization | 1<<HTTP2Settings
 	// Identity are the names by which the gateway tells an upstream who calls.
 	Identity IDSet = 1<<XConsumerUsername | 1<<XCredentialIdentifier | 1<<XConsumerCustomID | 1<<XConsumer
 	// Forwarding are the names that tell an upstream how a request came in.
@@ -341,7 +338,7 @@ func shadow(name []byte) ID {
 	if n < len(name) {
 		return Other
 	}
-	const vouched = Identity | Forwarding | Framing | hopByHop
+	const vouched = Identity | Forwarding | Framing | HopByHop
 	if vouched.Has(lookup(b[:8+n], 8, 8+n)) {
 		return Shadow
 	}

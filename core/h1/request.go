@@ -233,7 +233,7 @@ func (r *Request) scanLine(b []byte, lim *Limits) (int, *Error) {
 	// Method
 	var t int
 	if len(b)-p >= 4 && binary.LittleEndian.Uint32(b[p:]) == 'G'|'E'<<8|'T'<<16|' '<<24 {
-		r.MethodCode = GET
+		r.MethodCode = MethodGet
 		t = p + 3
 	} else {
 		for t = p; t < len(b) && class[b[t]]&isUpper != 0; t++ {
@@ -305,11 +305,11 @@ func badVersion(b []byte) *Error {
 
 func (r *Request) checkForm(c byte, target []byte) *Error {
 	switch {
-	case r.MethodCode == CONNECT:
+	case r.MethodCode == MethodConnect:
 		r.form = AuthorityForm
 	case c == '/':
 		r.form = OriginForm
-	case c == '*' && len(target) == 1 && r.MethodCode == OPTIONS:
+	case c == '*' && len(target) == 1 && r.MethodCode == MethodOptions:
 		r.form = AsteriskForm
 	case c|0x20 == 'h' && isHTTP(target):
 		r.form = AbsoluteForm

@@ -17,15 +17,15 @@ const (
 )
 
 // Response is the head of a response. Scan fills it from an upstream's bytes;
-// an answer that the gateway makes itself is built by setting Status and
+// an answer that the gateway makes itself is built by setting StatusCode and
 // adding fields. Reset before use.
 type Response struct {
 	Header
 	// ContentLength is the value of Content-Length in bytes, -1 when there is
 	// none. With BodyNone it describes what a GET would have brought.
 	ContentLength int64
-	// Status is the status code, 100 to 999.
-	Status int
+	// StatusCode is 100 to 999.
+	StatusCode int
 	// Body says how the end of the body is found.
 	Body BodyKind
 	// Minor is the minor version the upstream speaks: HTTP/1.<Minor>.
@@ -153,7 +153,7 @@ func (r *Response) scanLine(b []byte) (int, *Error) {
 	if b[8] != ' ' || d0 > 9 || d1 > 9 || d2 > 9 || d0 == 0 {
 		return 0, ErrUpstreamStatusLine
 	}
-	r.Status = int(d0)*100 + int(d1)*10 + int(d2)
+	r.StatusCode = int(d0)*100 + int(d1)*10 + int(d2)
 	p := 12
 	if b[p] == ' ' {
 		p++
@@ -217,13 +217,13 @@ func (r *Response) finish(b []byte, p, n int, lim *Limits, method Method) (int, 
 		return 0, ErrUpstreamFraming
 	}
 	switch {
-	case r.Status < 200 || r.Status == 204:
+	case r.StatusCode < 200 || r.StatusCode == 204:
 		r.Body = BodyNone
-		r.Interim = r.Status < 200 && r.Status != 101
+		r.Interim = r.StatusCode < 200 && r.StatusCode != 101
 		if r.chunked || r.ContentLength > 0 {
 			r.Close = true // it may send a body that it must not send
 		}
-	case method == HEAD || r.Status == 304 || method == CONNECT && r.Status < 300:
+	case method == MethodHead || r.StatusCode == 304 || method == MethodConnect && r.StatusCode < 300:
 		r.Body = BodyNone
 	case r.chunked:
 		r.Body = BodyChunked
@@ -244,12 +244,12 @@ func (r *Response) finish(b []byte, p, n int, lim *Limits, method Method) (int, 
 func (r *Response) AppendHead(dst []byte, drop IDSet) []byte {
 	if r.reason.n > 0 {
 		dst = append(dst, "HTTP/1.1 "...)
-		dst = appendCode(dst, r.Status)
+		dst = appendCode(dst, r.StatusCode)
 		dst = append(dst, ' ')
 		dst = append(dst, r.Reason()...)
 		dst = append(dst, "\r\n"...)
 	} else {
-		dst = AppendStatusLine(dst, r.Status)
+		dst = AppendStatusLine(dst, r.StatusCode)
 	}
 	return r.AppendTo(dst, drop)
 }

@@ -1,5 +1,7 @@
 package h1
 
+import "strconv"
+
 // AppendStatusLine appends "HTTP/1.1 <code> <reason>\r\n" with the standard
 // reason phrase, or an empty one when the code has none.
 func AppendStatusLine(dst []byte, code int) []byte {
@@ -9,8 +11,16 @@ func AppendStatusLine(dst []byte, code int) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = appendCode(dst, code)
 	dst = append(dst, ' ')
-	dst = append(dst, StatusText(code)...)
+	dst = append(dst, Reason(code)...)
 	return append(dst, "\r\n"...)
+}
+
+// AppendInt appends n in decimal.
+func AppendInt(dst []byte, n int64) []byte {
+	if uint64(n) < 10 {
+		return append(dst, byte('0'+n))
+	}
+	return strconv.AppendInt(dst, n, 10)
 }
 
 func appendCode(dst []byte, code int) []byte {
@@ -20,9 +30,9 @@ func appendCode(dst []byte, code int) []byte {
 	return append(dst, byte('0'+code/100), byte('0'+code/10%10), byte('0'+code%10))
 }
 
-// StatusText returns the standard reason phrase of a status code, empty when
+// Reason returns the standard reason phrase of a status code, empty when
 // it has none.
-func StatusText(code int) string {
+func Reason(code int) string {
 	if uint(code) < uint(len(statusText)) {
 		return statusText[code]
 	}
