@@ -29,7 +29,9 @@ func (ls *levels) addRings(kind ringKind) {
 func (p *chash) Pick(in *Input) *node.Node {
 	if p.calm(in) { // Fast path
 		l := &p.list[0]
-		return take(l.at(l.ring.find(l.ring.hash(in.Key))))
+		i := uint32(l.ring.points[l.ring.find(l.ring.hash(in.Key))])
+		l.states[i].InFlight.Add(1)
+		return l.nodes[i]
 	}
 	return take(p.choose(p, in))
 }

@@ -51,6 +51,9 @@ func (p *leastConn) from(l *level, in *Input, anyHealth bool) *node.Node {
 		}
 	}
 	if len(l.nodes) <= exactNodes {
+		if l.even && p.calm(in) { // Fast path
+			return l.fewest(int(word % uint64(len(l.nodes))))
+		}
 		at := uint32(word % uint64(len(l.nodes)))
 		for range l.nodes {
 			if usable(l.nodes[at], in, anyHealth) {
@@ -75,6 +78,24 @@ func (p *leastConn) from(l *level, in *Input, anyHealth bool) *node.Node {
 	}
 	if best == nil {
 		return l.leastLoaded(in, anyHealth)
+	}
+	return best
+}
+
+// fewest returns the node with the fewest requests in flight, looking from
+// start on so that equals take turns.
+func (l *level) fewest(start int) *node.Node {
+	best := l.nodes[start]
+	least := best.InFlight.Load()
+	for _, n := range l.nodes[start+1:] {
+		if c := n.InFlight.Load(); c < least {
+			best, least = n, c
+		}
+	}
+	for _, n := range l.nodes[:start] {
+		if c := n.InFlight.Load(); c < least {
+			best, least = n, c
+		}
 	}
 	return best
 }

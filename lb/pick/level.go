@@ -20,10 +20,15 @@ type levels struct {
 // level is the nodes of one priority.
 type level struct {
 	nodes []*node.Node
+	// states are those of nodes, in the same order, so that a pick can count
+	// without waiting for the node to be loaded first.
+	states []*node.State
 	// weights are the nodes' weights divided by what they have in common, in
-	// the order of nodes; sum, which fits 31 bits, is their total.
+	// the order of nodes; sum, which fits 31 bits, is their total; even says
+	// that they are all the same.
 	weights []uint32
 	sum     uint32
+	even    bool
 
 	// up caches the weight of the nodes that are up, in the lower half, beside
 	// the group's epoch at which it was counted. Whoever finds another epoch
@@ -75,8 +80,13 @@ func newLevels(cfg *Config) levels {
 	for i := range ls.list {
 		l := &ls.list[i]
 		l.weights = reduce(l.nodes, 1<<30)
+		l.even = true
+		for _, n := range l.nodes {
+			l.states = append(l.states, n.State)
+		}
 		for _, w := range l.weights {
 			l.sum += w
+			l.even = l.even && w == l.weights[0]
 		}
 		l.countUp(ls.epoch())
 	}

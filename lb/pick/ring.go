@@ -3,7 +3,6 @@ package pick
 import (
 	"cmp"
 	"encoding/binary"
-	"hash/crc32"
 	"math/bits"
 	"slices"
 	"strings"
@@ -27,8 +26,8 @@ type ring struct {
 	// points are place<<32 | index of the node, ascending.
 	points []uint64
 	// guide holds, for every value of a place's upper bits, where in points
-	// to start looking: about one point per entry, so that a lookup touches one
-	// line of each slice however long the ring is.
+	// to start looking: two to four points per entry, so that a lookup touches
+	// one line of each slice however long the ring is.
 	guide []uint32
 	shift uint
 	hash  func(key []byte) uint32
@@ -42,7 +41,7 @@ type ringKind struct {
 
 var (
 	xxhashRing = ringKind{xxhashPlace, xxhashPoints}
-	crc32Ring  = ringKind{crc32.ChecksumIEEE, crc32Points}
+	crc32Ring  = ringKind{crc32Place, crc32Points}
 )
 
 func xxhashPlace(key []byte) uint32 { return uint32(xxhash.Sum64(key) >> 32) }
@@ -59,19 +58,6 @@ func xxhashPoints(nodeKey string, n int, add func(place uint32)) {
 		if i+1 < n {
 			add(uint32(h))
 		}
-	}
-}
-
-// crc32Points adds the points that APISIX gives a node: CRC-32 over
-// host NUL port followed by the previous point as four little-endian bytes, from
-// 0 on. All colons of an IPv6 address become NUL as well.
-func crc32Points(nodeKey string, n int, add func(place uint32)) {
-	base := crc32.ChecksumIEEE([]byte(strings.ReplaceAll(nodeKey, ":", "\x00")))
-	var prev [4]byte
-	for range n {
-		place := crc32.Update(base, crc32.IEEETable, prev[:])
-		add(place)
-		binary.LittleEndian.PutUint32(prev[:], place)
 	}
 }
 
@@ -95,7 +81,7 @@ func newRing(nodes []*node.Node, kind ringKind) *ring {
 		}
 		return strings.Compare(nodes[uint32(a)].Key, nodes[uint32(b)].Key)
 	})
-	guideBits := uint(bits.Len(uint(max(total-1, 1))))
+	guideBits := uint(bits.Len(uint(max(total/4, 1))))
 	r.shift = 32 - guideBits
 	r.guide = make([]uint32, 1<<guideBits)
 	at := 0
