@@ -1,0 +1,317 @@
+// Package loop runs one pinned OS thread: its event engine, its sockets, its
+// timers and the coroutines that handlers are written in.
+//
+// A loop is used from its own thread only; the exceptions (Post, Stats, Stop)
+// say so. Nothing that runs on a loop may block: what has to wait parks its
+// coroutine (Task) and the loop turns on.
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config describes one loop.
+type Config struct {
+	ID int
+	// CPU is the processor that the thread is pinned to; negative leaves it
+	// unpinned.
+	CPU int
+	// MaxAwait bounds the background goroutines that run Await functions for
+	// this loop at one time. Default 256.
+	MaxAwait int
+}
+
+// Loop is one event loop. Make it with New, run it with Run.
+type Loop struct {
+	ID  int
+	CPU int
+
+	// now is the monotonic clock in nanoseconds since the process's first
+	// loop, read once a turn; wallBase turns it into unix time.
+	now      int64
+	wallBase int64
+
+	ep    int // epoll descriptor
+	evfd  int // eventfd that Post rings
+	conns []*Conn
+	gen   uint32
+
+	events [maxEvents]unix.EpollEvent
+
+	freeBufs  *Buf
+	nFreeBufs int
+	freeTasks *Task
+	current   *Task
+
+	ready []*Task // yielded; they go on after this turn's events
+	wheel wheel
+
+	post struct {
+		mu      sync.Mutex
+		queue   []func()
+		pending atomic.Bool
+		asleep  atomic.Bool
+		spare   []func()
+	}
+	awaiting chan struct{} // one token per running Await function
+
+	stop    atomic.Bool
+	stopped chan struct{}
+
+	stats Stats
+}
+
+// Stats are a loop's counters. The loop is the only writer; any thread may
+// read.
+type Stats struct {
+	Turns     atomic.Uint64 // event batches handled
+	Events    atomic.Uint64 // events in them
+	Waits     atomic.Uint64 // times the loop went to sleep
+	Stalls    atomic.Uint64 // turns that took longer than StallLimit
+	StallNS   atomic.Uint64 // the longest such turn, nanoseconds
+	Tasks     atomic.Int64  // coroutines that exist
+	Busy      atomic.Int64  // coroutines in use
+	Dials     atomic.Uint64
+	Conns     atomic.Int64  // open sockets of this loop
+	Refused   atomic.Uint64 // Await calls refused because the pool was full
+	TurnStart atomic.Int64  // clock at the start of the running turn, 0 while asleep
+	_         [64]byte
+}
+
+// StallLimit is the longest a turn may take before it counts as a stall.
+const StallLimit = int64(time.Millisecond)
+
+const maxEvents = 256
+
+var clockBase = time.Now()
+
+// Clock reads the monotonic clock that loops use: nanoseconds since the
+// process started. Loops hand out their own coarse copy (Now), which costs
+// nothing.
+func Clock() int64 { return int64(time.Since(clockBase)) }
+
+// New makes a loop. The caller then calls Run on a goroutine of its own.
+func New(cfg Config) (*Loop, error) {
+	if cfg.MaxAwait <= 0 {
+		cfg.MaxAwait = 256
+	}
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("loop %d: epoll_create1: %w", cfg.ID, err)
+	}
+	evfd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(ep)
+		return nil, fmt.Errorf("loop %d: eventfd: %w", cfg.ID, err)
+	}
+	l := &Loop{
+		ID: cfg.ID, CPU: cfg.CPU, ep: ep, evfd: evfd,
+		awaiting: make(chan struct{}, cfg.MaxAwait),
+		stopped:  make(chan struct{}),
+	}
+	l.now = Clock()
+	l.wallBase = clockBase.UnixNano()
+	l.wheel.init(l.now)
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | epollET, Fd: int32(evfd), Pad: 0}
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, evfd, &ev); err != nil {
+		unix.Close(ep)
+		unix.Close(evfd)
+		return nil, fmt.Errorf("loop %d: epoll_ctl: %w", cfg.ID, err)
+	}
+	return l, nil
+}
+
+// Now is the coarse monotonic clock in nanoseconds (same base as Clock): the
+// time at which the running turn began.
+func (l *Loop) Now() int64 { return l.now }
+
+// Wall is the unix time in nanoseconds that belongs to Now.
+func (l *Loop) Wall() int64 { return l.wallBase + l.now }
+
+// Stats gives the loop's counters. Safe from any thread.
+func (l *Loop) Stats() *Stats { return &l.stats }
+
+// Run locks the calling goroutine to its thread, pins it and turns until Stop.
+// Sockets that are still open then are closed; parked coroutines end.
+func (l *Loop) Run() error {
+	runtime.LockOSThread()
+	l.now = Clock()
+	// The thread is not unlocked: it ends with its goroutine, so a changed
+	// affinity never leaks to other work.
+	if l.CPU >= 0 {
+		var set unix.CPUSet
+		set.Set(l.CPU)
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			return fmt.Errorf("loop %d: cannot pin to cpu %d: %w", l.ID, l.CPU, err)
+		}
+	}
+	defer close(l.stopped)
+	defer l.closeAll()
+	for !l.stop.Load() {
+		l.turn()
+	}
+	return nil
+}
+
+// Stop makes Run return after its present turn. Safe from any thread.
+func (l *Loop) Stop() {
+	l.stop.Store(true)
+	l.ring()
+}
+
+// Stopped is closed when Run has returned.
+func (l *Loop) Stopped() <-chan struct{} { return l.stopped }
+
+// turn handles one batch of events.
+func (l *Loop) turn() {
+	// Fast path: a busy loop finds events waiting and never tells the Go
+	// scheduler that it enters the kernel.
+	n, errno := epollWaitRaw(l.ep, &l.events, 0)
+	now := Clock()
+	l.noteStall(now - l.now)
+	if n == 0 && errno == 0 && len(l.ready) == 0 {
+		n, errno = l.sleep(now)
+		now = Clock()
+	}
+	l.now = now
+	if errno != 0 && errno != unix.EINTR {
+		panic(fmt.Sprintf("BUG: loop %d: epoll_wait: %v", l.ID, errno))
+	}
+	l.stats.TurnStart.Store(l.now)
+	l.stats.Turns.Store(l.stats.Turns.Load() + 1)
+	if n > 0 {
+		l.stats.Events.Store(l.stats.Events.Load() + uint64(n))
+		for i := range l.events[:n] {
+			l.dispatch(&l.events[i])
+		}
+	}
+	if len(l.ready) > 0 {
+		l.runReady()
+	}
+	if l.post.pending.Load() {
+		l.runPosted()
+	}
+	if l.now >= l.wheel.next {
+		l.wheel.advance(l.now)
+	}
+}
+
+// noteStall is told how long the turn before took: one clock read serves both
+// turns.
+func (l *Loop) noteStall(d int64) {
+	if d <= StallLimit {
+		return
+	}
+	l.stats.Stalls.Store(l.stats.Stalls.Load() + 1)
+	if uint64(d) > l.stats.StallNS.Load() {
+		l.stats.StallNS.Store(uint64(d))
+	}
+}
+
+// sleep waits in the kernel, with the scheduler told, until an event, the next
+// timer or a Post.
+func (l *Loop) sleep(now int64) (int, unix.Errno) {
+	l.post.asleep.Store(true)
+	defer l.post.asleep.Store(false)
+	if l.post.pending.Load() || l.stop.Load() {
+		return 0, 0
+	}
+	l.stats.Waits.Store(l.stats.Waits.Load() + 1)
+	l.stats.TurnStart.Store(0)
+	return epollWaitBlock(l.ep, &l.events, l.wheel.wait(now))
+}
+
+func (l *Loop) dispatch(ev *unix.EpollEvent) {
+	fd := int(ev.Fd)
+	if fd == l.evfd {
+		var b [8]byte
+		_, _ = unix.Read(fd, b[:])
+		return
+	}
+	if fd >= len(l.conns) {
+		return
+	}
+	c := l.conns[fd]
+	if c == nil || c.gen != uint32(ev.Pad) {
+		return // closed earlier in this batch; the number may be in use again
+	}
+	c.event(ev.Events)
+}
+
+// Post runs f on the loop's thread in its next turn. Safe from any thread; it
+// never blocks for long. It reports false when the loop has stopped.
+func (l *Loop) Post(f func()) bool {
+	if l.stop.Load() {
+		return false
+	}
+	l.post.mu.Lock()
+	l.post.queue = append(l.post.queue, f)
+	l.post.mu.Unlock()
+	l.post.pending.Store(true)
+	if l.post.asleep.Load() {
+		l.ring()
+	}
+	return true
+}
+
+func (l *Loop) ring() {
+	one := [8]byte{1}
+	_, _ = unix.Write(l.evfd, one[:])
+}
+
+func (l *Loop) runPosted() {
+	l.post.pending.Store(false)
+	l.post.mu.Lock()
+	q := l.post.queue
+	l.post.queue = l.post.spare[:0]
+	l.post.mu.Unlock()
+	for i, f := range q {
+		f()
+		q[i] = nil
+	}
+	l.post.spare = q[:0]
+}
+
+// runReady resumes the tasks that had yielded before; those that yield again
+// wait for the next turn.
+func (l *Loop) runReady() {
+	n := len(l.ready)
+	for i := range n {
+		t := l.ready[i]
+		l.ready[i] = nil
+		t.Wake()
+	}
+	l.ready = append(l.ready[:0], l.ready[n:]...)
+}
+
+func (l *Loop) closeAll() {
+	for _, c := range l.conns {
+		if c != nil {
+			c.Close()
+		}
+	}
+	l.stats.TurnStart.Store(0)
+	l.endTasks()
+	unix.Close(l.ep)
+	unix.Close(l.evfd)
+}
+
+// ErrTimeout says that a deadline passed before the operation was done.
+var ErrTimeout = fmt.Errorf("deadline passed: %w", os.ErrDeadlineExceeded)
+
+// ErrClosed says that the connection was closed on this side.
+var ErrClosed = errors.New("connection is closed")
+
+// ErrStopped says that the loop is ending.
+var ErrStopped = errors.New("loop is stopping")
+
+// ErrCanceled says that the wait was ended by another task.
+var ErrCanceled = errors.New("canceled")
