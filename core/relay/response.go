@@ -1,0 +1,431 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/sluicegw/sluice/core/h1"
+	"github.com/sluicegw/sluice/core/loop"
+	"github.com/sluicegw/sluice/core/req"
+)
+
+// readResponse waits for the head, passes it on and then the body.
+func (a *attempt) readResponse() failure {
+	b := a.r.loop.GetBuf()
+	var first int64 // when the first byte of the head was due
+	for got := false; ; {
+		if f := a.await(&first); f != okay {
+			a.r.loop.PutBuf(b)
+			return f
+		}
+		n, err := a.conn.TryRecv(b)
+		if err != nil {
+			a.r.loop.PutBuf(b)
+			return a.headFailure(got, err)
+		}
+		if n == 0 {
+			continue
+		}
+		got = true
+		f, done := a.head(b)
+		if done {
+			return f
+		}
+		if f == okay && len(b.Tail()) == 0 {
+			f = failBadHead
+		}
+		if f != okay {
+			a.r.loop.PutBuf(b)
+			return f
+		}
+	}
+}
+
+// headFailure classifies an error before the head was complete.
+func (a *attempt) headFailure(got bool, err error) failure {
+	if u := a.upload; u != nil && !u.running && u.fail != okay && !got {
+		return u.fail
+	}
+	switch {
+	case err == loop.ErrTimeout:
+		return failReadTimeout
+	case !got && a.reused:
+		return failStale
+	}
+	return failClosed
+}
+
+// await parks until the node's connection is readable. It ends early when the
+// client has left, the upload failed, or the read limit has passed; that limit
+// counts from the end of the upload. due keeps it between calls.
+func (a *attempt) await(due *int64) failure {
+	c, s := &a.conn.Conn, a.ctx.Stream
+	for !c.Readable() {
+		if c.Closed() {
+			return failClosed
+		}
+		uploading := false
+		if u := a.upload; u != nil {
+			if !u.running && u.fail != okay {
+				return u.fail
+			}
+			uploading = u.running
+		}
+		if !uploading && s.Gone() {
+			return failClient
+		}
+		var deadline int64
+		if !uploading {
+			if *due == 0 {
+				*due = a.r.loop.Now() + a.read
+			}
+			deadline = *due
+			s.WatchGone(a.t)
+		}
+		c.WatchRead(a.t)
+		ok := a.t.Park(deadline)
+		c.WatchRead(nil)
+		if !uploading {
+			s.WatchGone(nil)
+		}
+		if !ok && !c.Readable() {
+			return failReadTimeout
+		}
+	}
+	return okay
+}
+
+// head scans what b holds. done says that the response was passed on (or that
+// passing it on failed) and b was handed over.
+func (a *attempt) head(b *loop.Buf) (f failure, done bool) {
+	ctx := a.ctx
+	for {
+		n, bad := ctx.Resp.Scan(b.Bytes(), nil, ctx.Req.MethodCode)
+		if bad != nil {
+			return failBadHead, false
+		}
+		if n == 0 {
+			return okay, false
+		}
+		try := &ctx.Tries[len(ctx.Tries)-1]
+		try.Bytes += int64(n)
+		b.Consume(n)
+		switch {
+		case ctx.Resp.StatusCode == 101:
+			return a.upgrade(b), true
+		case ctx.Resp.StatusCode < 200:
+			// Interim answers end here: the client got its own 100, others say
+			// nothing that the final head does not.
+			continue
+		}
+		try.Status = ctx.Resp.StatusCode
+		try.Header = a.r.loop.Now() - try.Start
+		a.prepareHead()
+		return a.body(b), true
+	}
+}
+
+// prepareHead turns the upstream's head into the client's.
+func (a *attempt) prepareHead() {
+	ctx := a.ctx
+	ctx.Source = req.FromUpstream
+	resp := &ctx.Resp
+	dropHop(resp)
+	if resp.StatusCode >= 500 || a.r.opts.ShowUpstreamStatus {
+		ctx.Scratch = appendStatuses(ctx.Scratch[:0], ctx.Tries)
+		resp.Set("X-APISIX-Upstream-Status", ctx.Scratch)
+	}
+	ctx.MergeExtra()
+	if ctx.Has(req.HeaderFilter) {
+		ctx.RunPhase(req.HeaderFilter)
+	}
+}
+
+// hopFields end here (RFC 9110 section 7.6.1), and so do Server and Date, which
+// are the gateway's own.
+const hopFields = h1.IDSet(1<<h1.Connection | 1<<h1.KeepAlive | 1<<h1.TransferEncoding | 1<<h1.ProxyConnection |
+	1<<h1.Upgrade | 1<<h1.Server | 1<<h1.Date)
+
+// dropHop removes what the upstream said to this hop only.
+func dropHop(resp *h1.Response) {
+	if resp.ConnectionNames {
+		for i := resp.IndexID(h1.Connection, 0); i >= 0; i = resp.IndexID(h1.Connection, i+1) {
+			for name := range bytes.SplitSeq(resp.Value(i), comma) {
+				if name = bytes.TrimSpace(name); len(name) > 0 {
+					resp.Del(string(name))
+				}
+			}
+		}
+	}
+	resp.DelSet(hopFields)
+}
+
+var comma = []byte(",")
+
+// appendStatuses writes the statuses of all tries, "502, 200".
+func appendStatuses(dst []byte, tries []req.Try) []byte {
+	for i := range tries {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = h1.AppendInt(dst, int64(tries[i].Status))
+	}
+	return dst
+}
+
+// body passes the response body on. b holds what came with the head; body owns
+// it.
+func (a *attempt) body(b *loop.Buf) failure {
+	ctx := a.ctx
+	kind := ctx.Resp.Body
+	a.started = true
+	if kind == h1.BodyNone {
+		if b.Len() > 0 {
+			// More than the head: whatever it is, it belongs to no request.
+			a.ctx.Resp.Close = true
+		}
+		a.r.loop.PutBuf(b)
+		a.responseComplete()
+		return a.toClient(ctx.Stream.SendHead(a.t, req.FrameNone, nil, true))
+	}
+	p := piper{a: a, kind: kind, remaining: ctx.Resp.ContentLength}
+	p.filter = ctx.Has(req.BodyFilter)
+	p.raw = kind == h1.BodyChunked && !p.filter && ctx.Stream.RawChunks()
+	frame := req.FrameChunked
+	switch {
+	case p.raw:
+		frame = req.FrameRaw
+	case p.filter:
+		ctx.Resp.DelID(h1.ContentLength)
+	case kind == h1.BodyLength:
+		frame = req.FrameLength
+	}
+	return p.run(b, frame)
+}
+
+// toClient classifies the outcome of a write to the client.
+func (a *attempt) toClient(err error) failure {
+	if err != nil {
+		a.ctx.Stream.Abort()
+		return failClient
+	}
+	return okay
+}
+
+// responseComplete gives the node's connection back as early as possible:
+// before the last bytes go to the client.
+func (a *attempt) responseComplete() {
+	a.endUpload()
+	if a.conn == nil {
+		return
+	}
+	if a.ctx.Resp.Close || a.conn.Closed() || (a.upload != nil && a.upload.fail != okay) {
+		a.closeConn()
+		return
+	}
+	a.keepConn()
+}
+
+// piper moves a response body from the node to the client.
+type piper struct {
+	a         *attempt
+	kind      h1.BodyKind
+	remaining int64
+	chunks    h1.Chunked
+	raw       bool
+	filter    bool
+	done      bool
+	excess    bool // bytes followed the end of the body
+}
+
+func (p *piper) run(b *loop.Buf, frame req.Framing) failure {
+	a := p.a
+	ctx, l := a.ctx, a.r.loop
+	headSent := false
+	for {
+		if !p.take(b) {
+			l.PutBuf(b)
+			return p.broken(headSent)
+		}
+		if p.done {
+			if p.excess {
+				ctx.Resp.Close = true
+			}
+			a.responseComplete()
+		}
+		if p.filter {
+			b = p.filtered(b)
+		}
+		if b.Len() == 0 && !p.done && headSent {
+			l.PutBuf(b)
+		} else {
+			n := int64(b.Len())
+			var err error
+			if !headSent {
+				headSent = true
+				err = ctx.Stream.SendHead(a.t, frame, b, p.done)
+			} else {
+				err = ctx.Stream.SendBody(a.t, b, p.done)
+			}
+			if err != nil {
+				return a.toClient(err)
+			}
+			ctx.Tries[len(ctx.Tries)-1].Bytes += n
+		}
+		if p.done {
+			return okay
+		}
+		b = l.GetBuf()
+		if f := p.fill(b); f != okay {
+			l.PutBuf(b)
+			if f == failClient {
+				ctx.Stream.Abort()
+				return failClient
+			}
+			return p.broken(headSent)
+		}
+	}
+}
+
+// fill reads the next piece from the node. The end of a body that the node
+// ends by closing leaves b empty and done set.
+func (p *piper) fill(b *loop.Buf) failure {
+	a := p.a
+	var due int64
+	for {
+		if f := a.awaitBody(&due); f != okay {
+			return f
+		}
+		n, err := a.conn.TryRecv(b)
+		if err == errEOF && p.kind == h1.BodyUntilClose {
+			p.done = true
+			a.ctx.Resp.Close = true
+			return okay
+		}
+		if err != nil {
+			return failBroken
+		}
+		if n > 0 {
+			return okay
+		}
+	}
+}
+
+// awaitBody is await once the head has been passed on: what the upload does is
+// of no more interest.
+func (a *attempt) awaitBody(due *int64) failure {
+	c, s := &a.conn.Conn, a.ctx.Stream
+	for !c.Readable() {
+		if c.Closed() {
+			return failClosed
+		}
+		uploading := a.upload != nil && a.upload.running
+		if !uploading {
+			if s.Gone() {
+				return failClient
+			}
+			s.WatchGone(a.t)
+		}
+		if *due == 0 {
+			*due = a.r.loop.Now() + a.read
+		}
+		c.WatchRead(a.t)
+		ok := a.t.Park(*due)
+		c.WatchRead(nil)
+		if !uploading {
+			s.WatchGone(nil)
+		}
+		if !ok && !c.Readable() {
+			return failReadTimeout
+		}
+	}
+	return okay
+}
+
+// take leaves in b what belongs to the body, as it is to be sent. It reports
+// false when the framing is broken.
+func (p *piper) take(b *loop.Buf) bool {
+	if p.done {
+		return true
+	}
+	switch p.kind {
+	case h1.BodyLength:
+		if int64(b.Len()) > p.remaining {
+			p.excess = true
+			b.Truncate(int(p.remaining))
+		}
+		p.remaining -= int64(b.Len())
+		p.done = p.remaining == 0
+	case h1.BodyChunked:
+		if p.raw {
+			n, done, bad := p.chunks.Skim(b.Bytes())
+			if bad != nil {
+				return false
+			}
+			p.done, p.excess = done, n < b.Len()
+			b.Truncate(n)
+			return true
+		}
+		return p.decode(b)
+	}
+	return true
+}
+
+// decode replaces the chunked coding in b by its payload, in place: payload
+// never stands before where it is moved to.
+func (p *piper) decode(b *loop.Buf) bool {
+	buf := b.Bytes()
+	out, in := 0, 0
+	for in < len(buf) && !p.done {
+		data, n, done, bad := p.chunks.Next(buf[in:])
+		if bad != nil {
+			return false
+		}
+		out += copy(buf[out:], data)
+		in += n
+		p.done = done
+		if n == 0 {
+			break
+		}
+	}
+	p.excess = p.done && in < len(buf)
+	b.Truncate(out)
+	return true
+}
+
+// filtered runs body_filter over the piece in b and returns a buffer with the
+// outcome.
+func (p *piper) filtered(b *loop.Buf) *loop.Buf {
+	ctx := p.a.ctx
+	in := b.Bytes()
+	ctx.Chunk, ctx.ChunkLast = in, p.done
+	ctx.RunPhase(req.BodyFilter)
+	out := ctx.Chunk
+	ctx.Chunk = nil
+	if len(out) == len(in) && (len(out) == 0 || &out[0] == &in[0]) {
+		return b
+	}
+	return p.a.r.replace(b, out)
+}
+
+// replace returns a buffer that holds out. One that is larger than a loop's
+// buffers gets memory of its own.
+func (r *Relay) replace(b *loop.Buf, out []byte) *loop.Buf {
+	nb := r.loop.GetBufSize(len(out))
+	nb.Append(out)
+	r.loop.PutBuf(b)
+	return nb
+}
+
+// broken ends a response that cannot be completed. Before the head was sent the
+// client can still get a proper failure.
+func (p *piper) broken(headSent bool) failure {
+	if !headSent {
+		p.a.started = false
+		return failBadHead
+	}
+	p.a.ctx.Stream.Abort()
+	return failBroken
+}
+
+var errEOF = io.EOF
