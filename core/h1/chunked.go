@@ -212,9 +212,7 @@ func (c *Chunked) trailerLine(b []byte) (n int, err *Error) {
 	case len(h.fields) >= maxTrailerFields:
 		return n, ErrTrailerTooLarge
 	}
-	if f.flags&canonical == 0 {
-		h.whole = false
-	}
+	h.note(&f)
 	h.push(f)
 	c.start = next
 	return n, nil

@@ -79,6 +79,21 @@ func (h *Header) DelSet(set IDSet) {
 	h.whole = false
 }
 
+// DelUnderscored removes all fields that a peer sent with a name that contains
+// '_'.
+func (h *Header) DelUnderscored() {
+	if !h.under {
+		return
+	}
+	for i := 0; i < len(h.fields); i++ {
+		if h.fields[i].flags&underscore != 0 {
+			h.DelAt(i)
+			i--
+		}
+	}
+	h.under = false
+}
+
 // DelAt removes field i; the fields behind it move up.
 func (h *Header) DelAt(i int) {
 	id := h.fields[i].id

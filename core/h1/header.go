@@ -16,6 +16,7 @@ type Header struct {
 	seen   IDSet // known names that have at least one field
 	// whole: the fields are one run of canonical lines that ends the buffer.
 	whole bool
+	under bool // there may be a field whose name contains '_'
 }
 
 // Field locates one header field inside its table's buffer.
@@ -48,6 +49,15 @@ func (h *Header) Reset() {
 	h.fields = h.fields[:0]
 	h.seen = 0
 	h.whole = true
+	h.under = false
+}
+
+// note keeps the table's summary of a field that was scanned.
+func (h *Header) note(f *Field) {
+	if f.flags != canonical {
+		h.whole = h.whole && f.flags&canonical != 0
+		h.under = h.under || f.flags&underscore != 0
+	}
 }
 
 // Len returns the number of fields.

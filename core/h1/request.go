@@ -36,6 +36,8 @@ type Request struct {
 	target span
 	raw    span // the target as the client wrote it
 	line   uint32
+	aux    []byte  // what belongs to the request and is no field
+	first  [5]span // see SaveOriginal
 
 	pos, looked int // resume: start of the unfinished line; bytes known to hold no end of it
 }
@@ -55,8 +57,8 @@ const (
 
 // Reset makes r ready to scan the next head.
 func (r *Request) Reset() {
-	h := r.Header
-	*r = Request{Header: h}
+	h, aux := r.Header, r.aux
+	*r = Request{Header: h, aux: aux[:0]}
 	r.Header.Reset()
 	r.ContentLength = -1
 }
@@ -76,16 +78,36 @@ func (r *Request) Form() Form { return r.form }
 // HasBody reports whether a body follows the head.
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
-func (r *Request) bytes(s span) []byte { return r.buf[s.off : s.off+s.n : s.off+s.n] }
+// bytes returns what s locates in the table's buffer or, with inAux, in aux.
+func (r *Request) bytes(s span) []byte {
+	b := r.buf
+	if s.off >= inAux {
+		s.off -= inAux
+		b = r.aux
+	}
+	return b[s.off : s.off+s.n : s.off+s.n]
+}
+
+const inAux = 1 << 31
+
+// keep copies b to aux.
+func (r *Request) keep(b []byte) span {
+	s := span{inAux + uint32(len(r.aux)), uint32(len(b))}
+	r.aux = append(r.aux, b...)
+	return s
+}
+
+// Keep copies b into memory that lives as long as the request.
+func (r *Request) Keep(b []byte) []byte { return r.bytes(r.keep(b)) }
 
 // SetTarget replaces the target that is sent. It must be a valid one: bytes
 // that would end it are an error of the caller and panic.
 func (r *Request) SetTarget(target []byte) {
-	r.target = r.keep(target)
-	r.edited = true
-	if skipVisible(r.buf, int(r.target.off)) != len(r.buf) {
+	if skipVisible(target, 0) != len(target) {
 		panic("BUG: h1: SetTarget with a blank or a control byte")
 	}
+	r.target = r.keep(target)
+	r.edited = true
 }
 
 // SetMethod replaces the method. A name that is not a method is ignored and
@@ -105,12 +127,39 @@ func (r *Request) SetMethod(method []byte) bool {
 	return true
 }
 
-// keep copies b to the end of the buffer.
-func (r *Request) keep(b []byte) span {
-	s := span{uint32(len(r.buf)), uint32(len(b))}
-	r.buf = append(r.buf, b...)
-	r.whole = false
-	return s
+// SaveOriginal remembers the value that the client sent in the field id, one
+// of X-Forwarded-For, -Proto, -Host, -Port and Forwarded, before the field is
+// edited.
+func (r *Request) SaveOriginal(id ID) {
+	if i := r.IndexID(id, 0); i >= 0 {
+		f := &r.fields[i]
+		r.first[originalSlot(id)] = span{f.val, f.valLen}
+	}
+}
+
+// Original returns the value that SaveOriginal remembered, nil when there was
+// none.
+func (r *Request) Original(id ID) []byte {
+	if s := r.first[originalSlot(id)]; s.off != 0 {
+		return r.bytes(s)
+	}
+	return nil
+}
+
+func originalSlot(id ID) int {
+	switch id {
+	case XForwardedFor:
+		return 0
+	case XForwardedProto:
+		return 1
+	case XForwardedHost:
+		return 2
+	case XForwardedPort:
+		return 3
+	case Forwarded:
+		return 4
+	}
+	panic("BUG: h1: no original is kept of this field")
 }
 
 // maxMethod bounds a method's name in bytes.
@@ -167,9 +216,7 @@ func (r *Request) Scan(b []byte, lim *Limits) (n int, err *Error) {
 		if k >= max {
 			return 0, ErrTooManyFields
 		}
-		if f.flags&canonical == 0 {
-			r.whole = false
-		}
+		r.note(f)
 		p = next
 		if id := f.id; id != Other {
 			if acted.Has(id) {

@@ -105,9 +105,7 @@ func (r *Response) Scan(b []byte, lim *Limits, method Method) (n int, err *Error
 		if k >= max {
 			return 0, ErrUpstreamFields
 		}
-		if f.flags&canonical == 0 {
-			r.whole = false
-		}
+		r.note(f)
 		p = next
 		if id := f.id; id != Other {
 			if actedResponse.Has(id) {
