@@ -11,11 +11,15 @@ import (
 // it: Start once, then Apply, Status, Metrics, Health and Query in any mix
 // (Apply from one goroutine, the others concurrently), then Drain and Close.
 type DataPlane interface {
-	// Start builds the loops and begins to accept on socks. The descriptors
+	// Start builds the loops. It does not accept yet. The descriptors in socks
 	// stay the caller's: the data plane duplicates them (as loop.Listen does)
-	// and never closes them. It answers requests before the first Apply as it
-	// sees fit; readiness is the control process's matter.
+	// and never closes them.
 	Start(boot *Boot, socks []Socket) error
+	// Accept begins to take connections from the sockets given to Start. It
+	// is called once: after the first Apply when a configuration is at hand
+	// (a restarted process must not answer 404 to connections that waited for
+	// it), right after Start when there is none.
+	Accept() error
 	// Apply makes a batch live and returns when new requests see it. Objects
 	// that cannot be served are returned; their former version stays. The
 	// batch and its values are the data plane's to keep, not to write to.
