@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+var build struct {
+	once sync.Once
+	path string
+	dir  string
+	err  error
+}
+
+// Binary returns the path of the gateway binary under test: the environment's
+// GW_BIN, or one built from this tree the first time it is asked for.
+func Binary(t testing.TB) string {
+	t.Helper()
+	build.once.Do(func() {
+		if p := os.Getenv("GW_BIN"); p != "" {
+			build.path, build.err = filepath.Abs(p)
+			return
+		}
+		build.dir, build.err = os.MkdirTemp("", "gw-e2e-")
+		if build.err != nil {
+			return
+		}
+		build.path = filepath.Join(build.dir, "gw")
+		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/gw")
+		cmd.Dir = Root()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			build.err = fmt.Errorf("building ./cmd/gw: %v\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		t.Fatalf("no gateway binary to test: %v", build.err)
+	}
+	return build.path
+}
+
+// RemoveBinary deletes what Binary built. TestMain calls it last.
+func RemoveBinary() {
+	if build.dir != "" {
+		os.RemoveAll(build.dir)
+	}
+}
+
+// Root returns the repository's top directory.
+func Root() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			panic("no go.mod above the working directory")
+		}
+		dir = up
+	}
+}
