@@ -165,3 +165,5 @@ func (b *bench) match(i int, s step, got string) {
 }
 
 func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/24")} }
+
+func containsText(s, part string) bool { return strings.Contains(s, part) }

@@ -202,14 +202,6 @@ func byDir(list ...*resource) map[string]*resource {
 	return m
 }
 
-var kinds = func() map[conf.Kind]*resource {
-	m := make(map[conf.Kind]*resource, len(resources))
-	for _, r := range resources {
-		m[r.kind] = r
-	}
-	return m
-}()
-
 // managers are the secret managers a path may name.
 var managers = map[string]bool{"vault": true, "aws": true, "gcp": true}
 
