@@ -134,6 +134,9 @@ const reportAttempts = 64
 func (s *State) Report(r Report, threshold uint8, now int64) (before, after Health) {
 	for range reportAttempts {
 		w := s.health.Load()
+		if w == 0 && r == Success { // Fast path: healthy, and nothing to clear
+			return Health{}, Health{}
+		}
 		before = unpackHealth(w)
 		if threshold == 0 {
 			return before, before
