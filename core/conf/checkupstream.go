@@ -1,0 +1,79 @@
+package conf
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluicegw/sluice/core/conf/schema"
+)
+
+var hashKeyPattern = mustPattern(`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|` +
+	`host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`)
+
+var hashNamePattern = mustPattern(`^[a-zA-Z0-9-_]+$`)
+
+type pattern interface{ MatchString(string) bool }
+
+func mustPattern(text string) pattern {
+	re, err := schema.Pattern(text)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return re
+}
+
+// upstream holds the rules between an upstream's fields. m has defaults.
+func (c *check) upstream(m map[string]any) error {
+	str := func(field string) string { s, _ := m[field].(string); return s }
+	kind := str("type")
+	if !slices.Contains(UpstreamTypes, kind) {
+		return refuse("unknown balancer type %q: use one of %s", kind, strings.Join(UpstreamTypes, ", "))
+	}
+	if str("pass_host") == "rewrite" && str("upstream_host") == "" {
+		return refuse("`upstream_host` can't be empty when `pass_host` is `rewrite`")
+	}
+	if tls, ok := m["tls"].(map[string]any); ok {
+		cert, _ := tls["client_cert"].(string)
+		key, _ := tls["client_key"].(string)
+		if cert != "" {
+			if err := checkPair(cert, key); err != nil {
+				return err
+			}
+		}
+	}
+	switch str("scheme") {
+	case "kafka":
+		c.warn("upstream scheme kafka is not proxied by this gateway")
+	}
+	if kind == "chash" || kind == "emmie" {
+		return checkHashKey(kind, str("hash_on"), m["key"])
+	}
+	return nil
+}
+
+// checkHashKey checks what a consistent hash looks at.
+func checkHashKey(kind, on string, v any) error {
+	key, given := v.(string)
+	if on == "consumer" {
+		return nil
+	}
+	if !given {
+		return refuse("missing key")
+	}
+	switch on {
+	case "vars":
+		if !hashKeyPattern.MatchString(key) {
+			return refuse("invalid configuration: failed to match pattern %s with %q", "\""+
+				`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|`+
+				`host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`+"\"", key)
+		}
+	case "header", "cookie":
+		if !hashNamePattern.MatchString(key) {
+			return refuse("invalid configuration: failed to match pattern %s with %q", `"^[a-zA-Z0-9-_]+$"`, key)
+		}
+	case "vars_combinations":
+	default:
+		return refuse("type is %s, err: invalid hash_on type %s", kind, on)
+	}
+	return nil
+}
