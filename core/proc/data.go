@@ -95,7 +95,8 @@ type dataProcess struct {
 	// accepting is set by start, then owned by the apply goroutine.
 	accepting bool
 
-	session atomic.Pointer[wire] // the control process that is connected
+	session atomic.Pointer[wire]  // the control process that is connected
+	failure atomic.Pointer[error] // why the process has to end
 
 	drainOnce sync.Once
 	draining  atomic.Bool
@@ -174,8 +175,7 @@ func (d *dataProcess) serve() error {
 		if err != nil {
 			select {
 			case <-d.done:
-				d.end()
-				return nil
+				return d.end()
 			default:
 			}
 			if !d.running() {
@@ -200,8 +200,7 @@ func (d *dataProcess) serve() error {
 		w.close()
 		select {
 		case <-d.done:
-			d.end()
-			return nil
+			return d.end()
 		default:
 		}
 		if !d.running() {
@@ -216,11 +215,15 @@ func (d *dataProcess) serve() error {
 }
 
 // end closes the data plane, if it was started.
-func (d *dataProcess) end() {
+func (d *dataProcess) end() error {
 	if d.running() {
 		d.dp.Close()
 		_ = os.Remove(filepath.Join(d.boot.Dir, dataSock(d.boot.Epoch)))
 	}
+	if err := d.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // checkPeer lets only this user and root give orders.
@@ -417,6 +420,9 @@ func (d *dataProcess) apply(raw []byte) ([]Refusal, int64, error) {
 	}
 	refused := d.dp.Apply(b)
 	if err := d.accept(); err != nil {
+		// A process that takes no connections is of no use.
+		d.failure.Store(&err)
+		d.quit()
 		return nil, 0, err
 	}
 	not := make(map[Key]bool, len(refused))

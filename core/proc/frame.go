@@ -48,9 +48,9 @@ const (
 )
 
 const (
-	flagMore  = 1 << iota // the message goes on in the next frame
-	flagError             // a reply's payload is an error's text
-	flagNoQuery           // with flagError: the call's name is unknown
+	flagMore    = 1 << iota // the message goes on in the next frame
+	flagError               // a reply's payload is an error's text
+	flagNoQuery             // with flagError: the call's name is unknown
 )
 
 const (

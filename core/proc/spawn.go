@@ -53,12 +53,12 @@ func openHandle(pid int, ours *os.Process) (*handle, error) {
 	return &handle{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd:"+strconv.Itoa(pid)), ours: ours}, nil
 }
 
-// wait blocks until the process has ended and says how, or until close. It is
-// to be called once.
-func (h *handle) wait() string {
+// wait blocks until the process has ended and says how; ended is false when
+// close came first. It is to be called once.
+func (h *handle) wait() (how string, ended bool) {
 	raw, err := h.pidfd.SyscallConn()
 	if err != nil {
-		return "unknown: " + err.Error()
+		return "", false
 	}
 	err = raw.Read(func(fd uintptr) bool {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
@@ -66,8 +66,13 @@ func (h *handle) wait() string {
 		return err == nil && n > 0
 	})
 	if err != nil {
-		return "not watched any more"
+		return "", false
 	}
+	return h.reap(), true
+}
+
+// reap collects how the process ended, if that is ours to know.
+func (h *handle) reap() string {
 	if h.ours != nil {
 		ps, err := h.ours.Wait()
 		if err != nil {

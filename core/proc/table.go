@@ -23,7 +23,7 @@ type Table struct {
 	objects map[Key]*tableEntry
 	counts  [conf.NumKinds]int
 	rev     int64
-	loaded  bool
+	loaded  chan struct{} // closed with the first full batch
 	subs    map[*subscription]struct{}
 }
 
@@ -47,21 +47,26 @@ func (e *tableEntry) serve() *conf.Object {
 
 // NewTable makes an empty table.
 func NewTable() *Table {
-	return &Table{objects: make(map[Key]*tableEntry), subs: make(map[*subscription]struct{})}
+	return &Table{objects: make(map[Key]*tableEntry), loaded: make(chan struct{}), subs: make(map[*subscription]struct{})}
 }
 
 // Load takes a batch of validated objects. Of a full batch only what differs
-// counts as changed. The table keeps the values.
+// counts as changed. The table keeps the values. An object that is too large
+// to be sent is left out (Feed refuses it before).
 func (t *Table) Load(b conf.Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rev = b.Rev
 	if b.Full {
 		t.removeMissing(b.Objects, b.Rev)
-		t.loaded = true
+		if !t.Loaded() {
+			close(t.loaded)
+		}
 	}
 	for _, o := range b.Objects {
-		t.set(o)
+		if fits(&o) {
+			t.set(o)
+		}
 	}
 	for sub := range t.subs {
 		sub.notify()
@@ -179,9 +184,12 @@ func (t *Table) Rev() int64 {
 
 // Loaded tells whether a full batch has been taken.
 func (t *Table) Loaded() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.loaded
+	select {
+	case <-t.loaded:
+		return true
+	default:
+		return false
+	}
 }
 
 // Counts is the number of objects of each kind that has any, by collection
@@ -232,7 +240,7 @@ func (t *Table) subscribe(base map[Key]uint64) *subscription {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.subs[s] = struct{}{}
-	if t.loaded {
+	if t.Loaded() {
 		s.notify()
 	}
 	return s
@@ -258,7 +266,7 @@ func (s *subscription) take() (*conf.Batch, bool) {
 	t := s.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.loaded {
+	if !t.Loaded() {
 		return nil, false
 	}
 	b := &conf.Batch{Rev: t.rev}
