@@ -81,9 +81,15 @@ func (p *Policy) setForwarded(ctx *req.Ctx) {
 			r.DelSet(claims)
 		}
 	}
+	const observed = h1.IDSet(1<<h1.XForwardedProto | 1<<h1.XForwardedHost | 1<<h1.XForwardedPort)
 	seen := r.Seen()
+	if seen&observed == 0 {
+		// Fast path: what the client sees is what is passed on.
+		r.AddForwarded(scheme(ctx.TLS), ctx.Host, ctx.Local.Port())
+		return
+	}
 	if !seen.Has(h1.XForwardedProto) {
-		r.AddID(h1.XForwardedProto, scheme(ctx.TLS))
+		r.AddString(h1.XForwardedProto.String(), scheme(ctx.TLS))
 	}
 	if !seen.Has(h1.XForwardedHost) && len(ctx.Host) > 0 {
 		r.AddID(h1.XForwardedHost, ctx.Host)
@@ -94,13 +100,11 @@ func (p *Policy) setForwarded(ctx *req.Ctx) {
 	}
 }
 
-var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
-
-func scheme(tls bool) []byte {
+func scheme(tls bool) string {
 	if tls {
-		return schemeHTTPS
+		return "https"
 	}
-	return schemeHTTP
+	return "http"
 }
 
 // Forward writes X-Real-IP and X-Forwarded-For from ctx.Client. It is called
@@ -109,11 +113,11 @@ func Forward(ctx *req.Ctx) {
 	r := &ctx.Req
 	var b [48]byte
 	addr := ctx.Client.AppendTo(b[:0])
-	if r.HasID(h1.XRealIP) {
-		r.SetID(h1.XRealIP, addr)
-	} else {
-		r.AddID(h1.XRealIP, addr)
+	if r.Seen()&(1<<h1.XRealIP|1<<h1.XForwardedFor) == 0 {
+		r.AddClient(addr)
+		return
 	}
+	r.SetID(h1.XRealIP, addr)
 	i := r.IndexID(h1.XForwardedFor, 0)
 	if i < 0 {
 		r.AddID(h1.XForwardedFor, addr)

@@ -201,11 +201,11 @@ func writeKnown(h *Header, id ID, value []byte) Field {
 	b := h.buf
 	f := Field{off: uint32(len(b)), nameLen: uint16(len(name)), id: id, flags: canonical}
 	b = append(b, name...)
-	b = append(b, ": "...)
+	b = append(b, ':', ' ')
 	f.val, f.valLen = uint32(len(b)), uint32(len(value))
 	b = append(b, value...)
 	blankControls(b[f.val:])
-	h.buf = append(b, "\r\n"...)
+	h.buf = append(b, '\r', '\n')
 	return f
 }
 
