@@ -165,6 +165,11 @@ func originalSlot(id ID) int {
 // maxMethod bounds a method's name in bytes.
 const maxMethod = 32
 
+// shortLine is the size in bytes up to which an unfinished line is looked at
+// again whenever more of it arrives; a longer one has to end first, so that a
+// head that comes byte by byte costs no quadratic time.
+const shortLine = 64
+
 // Scan reads a head from the beginning of b and returns its size in bytes. It
 // returns 0 without an error while the head is not complete: call it again
 // with the same bytes and those that followed. What it needs of b it copies.
@@ -176,10 +181,8 @@ func (r *Request) Scan(b []byte, lim *Limits) (n int, err *Error) {
 	if lim == nil {
 		lim = &DefaultLimits
 	}
-	if r.looked > 0 {
-		if len(b) <= r.looked || bytes.IndexByte(b[r.looked:], '\n') < 0 {
-			return 0, r.more(b, lim)
-		}
+	if r.looked > r.pos+shortLine && (len(b) <= r.looked || bytes.IndexByte(b[r.looked:], '\n') < 0) {
+		return 0, r.more(b, lim)
 	}
 	if r.pos == 0 {
 		p, err := r.scanLine(b, lim)
@@ -489,7 +492,8 @@ func (r *Request) finish(b []byte, p, n int, lim *Limits) (int, *Error) {
 // The version is always HTTP/1.1: it is the gateway's own.
 func (r *Request) AppendHead(dst, target, host []byte, drop IDSet) []byte {
 	own := host == nil
-	if own && target == nil && !r.edited && r.Minor == 1 && len(r.fields) > 0 && r.fields[0].id == Host {
+	if own && target == nil && !r.edited && r.Minor == 1 && len(r.fields) > 0 && r.fields[0].id == Host &&
+		string(r.Name(0)) == names[Host] {
 		// Fast path: the client's head begins as ours would.
 		if r.whole && r.seen&drop&^(1<<Host) == 0 {
 			return append(dst, r.buf[r.line:]...)

@@ -65,10 +65,8 @@ func (r *Response) Scan(b []byte, lim *Limits, method Method) (n int, err *Error
 	if lim == nil {
 		lim = &DefaultLimits
 	}
-	if r.looked > 0 {
-		if len(b) <= r.looked || bytes.IndexByte(b[r.looked:], '\n') < 0 {
-			return 0, r.more(b, lim)
-		}
+	if r.looked > r.pos+shortLine && (len(b) <= r.looked || bytes.IndexByte(b[r.looked:], '\n') < 0) {
+		return 0, r.more(b, lim)
 	}
 	if r.pos == 0 {
 		p, err := r.scanLine(b)
