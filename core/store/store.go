@@ -47,7 +47,7 @@ type Status struct {
 	LastError   string
 	LastErrorAt time.Time
 	// Reconnects counts restarts of the watch, Rereads the full reads after
-	// the first, Keys the objects of the last full read.
+	// the first, Keys the objects handed on and not deleted since.
 	Reconnects, Rereads uint64
 	Keys                int
 	// Regress is set while the source holds an older or a different state
@@ -87,6 +87,8 @@ type Known struct {
 	Cluster uint64
 	// Rev is the revision reached, 0 when unknown.
 	Rev int64
+	// Objects is how many objects there were, 0 when unknown.
+	Objects int
 }
 
 // KV is what the Admin API does with the store. Every method takes at most
