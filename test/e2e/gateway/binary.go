@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,4 +66,32 @@ func Root() string {
 		}
 		dir = up
 	}
+}
+
+// BinaryWith builds a gateway that links one more package of this module, by
+// an overlay: nothing in the product knows of it.
+func BinaryWith(t testing.TB, pkg string) string {
+	t.Helper()
+	dir := t.TempDir()
+	extra := filepath.Join(dir, "extra.go")
+	if err := os.WriteFile(extra, fmt.Appendf(nil, "package main\n\nimport _ %q\n", pkg), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
+		filepath.Join(Root(), "cmd", "gw", "extra_for_tests.go"): extra,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, overlay, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "gw")
+	cmd := exec.Command("go", "build", "-overlay", list, "-o", bin, "./cmd/gw")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building a gateway with %s: %v\n%s", pkg, err, out)
+	}
+	return bin
 }

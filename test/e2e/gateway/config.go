@@ -30,6 +30,8 @@ type Options struct {
 	Set map[string]any
 	// Env is added to the environment.
 	Env []string
+	// Bin is the binary, Binary's when empty.
+	Bin string
 	// NoWait returns from Start without waiting for readiness.
 	NoWait bool
 }

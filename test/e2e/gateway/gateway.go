@@ -65,9 +65,12 @@ func Prepare(t testing.TB, o Options) *Gateway {
 	dir := t.TempDir()
 	l := newLayout(t, dir)
 	l.write(t, o)
+	if o.Bin == "" {
+		o.Bin = Binary(t)
+	}
 	mark := fmt.Sprintf("%d-%d", os.Getpid(), marks.Add(1))
 	g := &Gateway{
-		Dir: dir, Config: l.config, t: t, bin: Binary(t), mark: mark, layout: l, opts: o,
+		Dir: dir, Config: l.config, t: t, bin: o.Bin, mark: mark, layout: l, opts: o,
 		Proxy:       addr(l.proxy),
 		AdminAddr:   addr(l.admin),
 		ControlAddr: addr(l.control),
@@ -199,8 +202,15 @@ func (g *Gateway) Wait(limit time.Duration) int {
 	return g.cmd.ProcessState.ExitCode()
 }
 
-// Ended is closed when the control process started last has ended.
-func (g *Gateway) Ended() <-chan struct{} { return g.done }
+// HasEnded tells whether the control process started last has ended.
+func (g *Gateway) HasEnded() bool {
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
+	}
+}
 
 // Stop asks the gateway to drain and waits until all of it has ended.
 func (g *Gateway) Stop(limit time.Duration) {
