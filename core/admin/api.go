@@ -199,28 +199,18 @@ func (api *API) resource(c *call) error {
 	}, v == verbPatch)
 }
 
-// check validates a value as a whole.
-func (api *API) check(a address, id string, value map[string]any) error {
-	if a.res.ids == idPlugin {
-		if !api.knowsPlugin(id) {
-			return invalid("invalid plugin name")
-		}
+// check validates a plain value as a whole and returns the warnings.
+func (api *API) check(kind conf.Kind, id string, value map[string]any) ([]string, error) {
+	if api.o.Keyring != nil {
+		// A client may send back the encrypted private key that it was shown.
+		value = clone(value).(map[string]any)
+		api.o.Keyring.OpenKeys(kind, value)
 	}
-	if err := api.o.Checker.Check(a.res.kind, a.objectID(id), compact(value)); err != nil {
-		return invalid("%s", prefixed(err))
+	warnings, err := api.o.Checker.Check(kind, id, compact(value))
+	if err != nil {
+		return nil, invalid("%s", conf.AdminMessage(err))
 	}
-	return nil
-}
-
-// prefixed puts the usual words in front of a validation error, unless it
-// speaks for itself.
-func prefixed(err error) string {
-	text := err.Error()
-	var bare interface{ Bare() bool }
-	if errors.As(err, &bare) && bare.Bare() || strings.HasPrefix(text, "invalid ") {
-		return text
-	}
-	return "invalid configuration: " + text
+	return warnings, nil
 }
 
 // keyOf is an object's key in etcd, as answers show it.
@@ -231,6 +221,7 @@ func (api *API) keyOf(kind conf.Kind, id string) string {
 	return api.o.Prefix + "/" + kind.Dir() + "/" + id
 }
 
+// formatUnix is the form of the times in a value.
 func formatUnix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // node is one object in an answer.

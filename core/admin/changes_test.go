@@ -17,7 +17,7 @@ func TestChangeSetIsOneTransaction(t *testing.T) {
 			{"method":"PUT","path":"/apisix/admin/services/s","value":{}},
 			{"method":"put","path":"/upstreams/u","value":{"nodes":{"a:1":1}}},
 			{"method":"PATCH","path":"/upstreams/u/nodes","value":{"b:1":1}}]}`, 200,
-			`{"revision":1,"results":[
+			`{"revision":2,"results":[
 			{"status":201,"action":"create","key":"/apisix/routes/1","value":{"id":"1","uri":"/a","upstream_id":"u","service_id":"s",` + times + `}},
 			{"status":201,"action":"create","key":"/apisix/services/s","value":{"id":"s",` + times + `}},
 			{"status":201,"action":"create","key":"/apisix/upstreams/u","value":{"id":"u","nodes":{"b:1":1},` + times + `}},
@@ -27,10 +27,10 @@ func TestChangeSetIsOneTransaction(t *testing.T) {
 			{"path":"/routes/1","value":{"uri":"/a"}}]}`, 200, `~"action":"delete"`},
 		{"GET", "/upstreams/u", ``, 404, ``},
 	})
-	if b.store.rev != 2 {
-		t.Errorf("revision %d: not one transaction each", b.store.rev)
+	if b.store.rev() != 3 {
+		t.Errorf("revision %d: not one transaction each", b.store.rev())
 	}
-	if n := len(b.journal); n != 5 || b.journal[0].Rev != 1 || b.journal[4].Rev != 2 {
+	if n := len(b.journal); n != 5 || b.journal[0].Rev != 2 || b.journal[4].Rev != 3 {
 		t.Errorf("journal has %d changes: %v", n, b.journal)
 	}
 }
@@ -39,9 +39,9 @@ func TestChangeSetIsRefusedAsAWhole(t *testing.T) {
 	b := newBench(t, nil)
 	f := func(changes string, status int, want string) {
 		t.Helper()
-		before := b.store.rev
+		before := b.store.rev()
 		b.run([]step{{"POST", "/changes", `{"changes":[` + changes + `]}`, status, want}})
-		if b.store.rev != before {
+		if b.store.rev() != before {
 			t.Errorf("%s wrote something", changes)
 		}
 	}
@@ -121,7 +121,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 		{"PUT", "/upstreams/u", `{"nodes":{"a:1":1},"hosts":[1,2],"t":1.0}`, 201, ``},
 		{"PUT", "/routes/1", `{"uri":"/a","upstream_id":"u"}`, 201, ``},
 	})
-	rev, journal := b.store.rev, len(b.journal)
+	rev, journal := b.store.rev(), len(b.journal)
 	b.later(60e9)
 	b.run([]step{
 		{"PUT", "/routes/2?dry_run=true", `{"uri":"/b"}`, 200,
@@ -137,8 +137,8 @@ func TestDryRunWritesNothing(t *testing.T) {
 		{"PUT", "/routes/2?dry_run=true", `{"uri":"/b","service_id":"x"}`, 400, `~response code: 404`},
 		{"POST", "/changes?dry_run=true", `{"changes":[{"path":"/routes/3","value":{"uri":"/"}},{"method":"DELETE","path":"/routes/1"}]}`, 200, `~"action":"delete"`},
 	})
-	if b.store.rev != rev || len(b.journal) != journal {
-		t.Errorf("revision %d, before %d; journal %d, before %d", b.store.rev, rev, len(b.journal), journal)
+	if b.store.rev() != rev || len(b.journal) != journal {
+		t.Errorf("revision %d, before %d; journal %d, before %d", b.store.rev(), rev, len(b.journal), journal)
 	}
 	r := b.send("PUT", base+"/routes/2?dry_run=true", `{"uri":"/b"}`)
 	if r.header.Get("X-Sluice-Warnings") != "create seen" {
@@ -152,6 +152,10 @@ func TestJournalAndWarnings(t *testing.T) {
 	})
 	r := b.send("PUT", base+"/routes/1", `{"uri":"/a"}`)
 	if got := r.header.Get("X-Sluice-Warnings"); got != "no timeout; line??break ?" {
+		t.Errorf("warnings %q", got)
+	}
+	r = b.send("PATCH", base+"/routes/1?dry_run=true", `{"desc":"a warning"}`)
+	if got := r.header.Get("X-Sluice-Warnings"); !strings.HasPrefix(got, "the check warns; no timeout") {
 		t.Errorf("warnings %q", got)
 	}
 	b.run([]step{{"PATCH", "/routes/1", `{"uri":"/b"}`, 200, ``}, {"DELETE", "/routes/1", ``, 200, ``}})

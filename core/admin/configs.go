@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -195,14 +196,11 @@ func (api *API) checkItem(kind conf.Kind, id string, item any) error {
 		}
 	case conf.KindPluginMetadata:
 		if id == "" {
-			return fmt.Errorf("missing plugin name")
-		}
-		if !api.knowsPlugin(id) {
-			return fmt.Errorf("invalid plugin name")
+			return errors.New("missing plugin name")
 		}
 	}
-	if err := api.o.Checker.Check(kind, id, compact(object)); err != nil {
-		return fmt.Errorf("%s", prefixed(err))
+	if _, err := api.o.Checker.Check(kind, id, compact(object)); err != nil {
+		return errors.New(conf.AdminMessage(err))
 	}
 	return nil
 }

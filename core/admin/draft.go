@@ -42,6 +42,8 @@ type edit struct {
 	ttl    time.Duration
 	// force skips the delete protection.
 	force bool
+	// warnings are what the check had to say of the value.
+	warnings []string
 	// below are objects that go with a deleted one.
 	below []conf.Object
 }
@@ -133,7 +135,7 @@ func (d *draft) plan(e *edit) *edit {
 	key := objectKey{e.res.kind, e.id}
 	if earlier, ok := d.at[key]; ok {
 		earlier.after, earlier.stored, earlier.ttl = e.after, e.stored, e.ttl
-		earlier.force, earlier.below = e.force, e.below
+		earlier.force, earlier.below, earlier.warnings = e.force, e.below, e.warnings
 		return earlier
 	}
 	d.at[key] = e

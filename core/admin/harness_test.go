@@ -50,6 +50,7 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 	if change != nil {
 		change(&o)
 	}
+	t.Cleanup(func() { _ = b.store.Close() })
 	b.url = serve(t, New(o))
 	return b
 }

@@ -93,7 +93,7 @@ func TestUnusableValueIsLeftOutOfLists(t *testing.T) {
 	b.store.put(conf.KindRoute, "1", `{"id":"1"`)
 	b.store.put(conf.KindRoute, "2", `{"id":"2"}`)
 	b.run([]step{
-		{"GET", "/routes", "", 200, `{"total":1,"list":[{"key":"/apisix/routes/2","value":{"id":"2"},"createdIndex":2,"modifiedIndex":2}]}`},
+		{"GET", "/routes", "", 200, `{"total":1,"list":[{"key":"/apisix/routes/2","value":{"id":"2"},"createdIndex":3,"modifiedIndex":3}]}`},
 		{"GET", "/routes/1", "", 503, `~unusable`},
 		{"PATCH", "/routes/1", `{"uri":"/a"}`, 400, `~write it with PUT`},
 		{"PUT", "/routes/1", `{"uri":"/a"}`, 200, ``},

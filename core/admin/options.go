@@ -27,19 +27,21 @@ const (
 	casAttempts = 8
 )
 
-// Checker validates resources and knows the schemas. core/conf implements it.
+// Checker validates resources and knows the schemas. Conf is the real one.
 type Checker interface {
 	// Check validates the plain JSON of one object as a whole: schema,
-	// plugins, certificates; no reference is followed. The error's text says
-	// what is wrong with which field.
-	Check(kind conf.Kind, id string, value []byte) error
+	// plugins, certificates; no reference is followed. Warnings tell what is
+	// accepted but will not do what it says. The error becomes an answer by
+	// conf.AdminMessage.
+	Check(kind conf.Kind, id string, value []byte) (warnings []string, err error)
 	// CheckSchema validates against the resource's JSON Schema alone.
 	CheckSchema(kind conf.Kind, value []byte) error
 	// Schema returns the JSON Schema of a resource by its singular name.
 	Schema(name string) (schema []byte, ok bool)
 	// Plugin describes a plugin that is enabled in the subsystem.
 	Plugin(subsystem Subsystem, name string) (Plugin, bool)
-	// Plugins lists the enabled plugins of the subsystem.
+	// Plugins lists the enabled plugins of the subsystem, highest priority
+	// first.
 	Plugins(subsystem Subsystem) []Plugin
 }
 
@@ -126,7 +128,7 @@ type Options struct {
 	// revisions within one request, before the client is answered.
 	Journal func([]Change)
 	// Lint, when set, may warn of an accepted or a trial change; the texts
-	// are returned in the X-Sluice-Warnings header.
+	// follow the Checker's warnings in the X-Sluice-Warnings header.
 	Lint func([]Change) []string
 	// ReloadPlugins, when set, re-reads the plugin list.
 	ReloadPlugins func(context.Context) error

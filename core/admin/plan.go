@@ -27,7 +27,8 @@ func (d *draft) planWrite(a address, method verb, body any, ttl time.Duration) (
 		// Two blanks, as APISIX has them.
 		return nil, invalid("the property is forbidden:  %s", name)
 	}
-	if err := d.api.check(a, id, value); err != nil {
+	warnings, err := d.api.check(a.res.kind, a.checkID(id), value)
+	if err != nil {
 		return nil, err
 	}
 	// A consumer's id is only known to be fit for a key after the check.
@@ -35,7 +36,7 @@ func (d *draft) planWrite(a address, method verb, body any, ttl time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	e := &edit{res: a.res, id: a.objectID(id), after: value, ttl: ttl}
+	e := &edit{res: a.res, id: a.objectID(id), after: value, ttl: ttl, warnings: warnings}
 	if id != pendingID {
 		if e.before, err = d.stored(a.res.kind, e.id); err != nil {
 			return nil, err
@@ -168,7 +169,7 @@ func (d *draft) planPatch(a address, body any, hasBody bool, ttl time.Duration) 
 	if given, ok := scalar(value["id"]); a.res.ids != idPlugin && (!ok || given != d.storedID(a)) {
 		return nil, invalid("wrong %s id", label)
 	}
-	if err := d.api.check(a, a.id, value); err != nil {
+	if e.warnings, err = d.api.check(a.res.kind, e.id, value); err != nil {
 		return nil, err
 	}
 	stamp(value, value["create_time"], now)

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"sort"
 
 	"github.com/valyala/fasthttp"
 
@@ -48,13 +47,7 @@ func (api *API) listPlugins(c *call) error {
 	if !ok {
 		return &failure{status: fasthttp.StatusBadRequest, body: "invalid subsystem passed"}
 	}
-	list := append([]Plugin(nil), api.o.Checker.Plugins(s)...)
-	sort.SliceStable(list, func(i, j int) bool {
-		if list[i].Priority != list[j].Priority {
-			return list[i].Priority > list[j].Priority
-		}
-		return list[i].Name < list[j].Name
-	})
+	list := api.o.Checker.Plugins(s)
 	names := make([]string, len(list))
 	for i, p := range list {
 		names[i] = p.Name
@@ -84,14 +77,6 @@ func (api *API) getPlugin(c *call) error {
 		return invalid("not found schema")
 	}
 	return c.answer(fasthttp.StatusOK, rawJSON(schema))
-}
-
-func (api *API) knowsPlugin(name string) bool {
-	if _, ok := api.o.Checker.Plugin(HTTP, name); ok {
-		return true
-	}
-	_, ok := api.o.Checker.Plugin(Stream, name)
-	return ok
 }
 
 // getSchema answers a resource's JSON Schema.

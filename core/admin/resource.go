@@ -258,6 +258,14 @@ func (a *address) objectID(id string) string {
 	return id
 }
 
+// checkID is the object id to check a value under; a POST has none yet.
+func (a *address) checkID(id string) string {
+	if id == pendingID {
+		return ""
+	}
+	return a.objectID(id)
+}
+
 // listPrefix is what the ids of the listed objects start with.
 func (a *address) listPrefix() string {
 	switch {

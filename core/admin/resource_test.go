@@ -20,9 +20,9 @@ func TestRouteLifecycle(t *testing.T) {
 		{"PUT", "/routes/1", `{"uri":"/b"}`, 200,
 			`{"key":"/apisix/routes/1","value":{"id":"1","uri":"/b","create_time":1700000000,"update_time":1700000010}}`},
 		{"GET", "/routes/1", "", 200,
-			`{"key":"/apisix/routes/1","value":{"id":"1","uri":"/b","create_time":1700000000,"update_time":1700000010},"createdIndex":1,"modifiedIndex":2}`},
+			`{"key":"/apisix/routes/1","value":{"id":"1","uri":"/b","create_time":1700000000,"update_time":1700000010},"createdIndex":2,"modifiedIndex":3}`},
 		{"GET", "/routes", "", 200,
-			`{"total":1,"list":[{"key":"/apisix/routes/1","value":{"id":"1","uri":"/b","create_time":1700000000,"update_time":1700000010},"createdIndex":1,"modifiedIndex":2}]}`},
+			`{"total":1,"list":[{"key":"/apisix/routes/1","value":{"id":"1","uri":"/b","create_time":1700000000,"update_time":1700000010},"createdIndex":2,"modifiedIndex":3}]}`},
 		{"DELETE", "/routes/1", "", 200, `{"key":"/apisix/routes/1","deleted":"1"}`},
 		{"GET", "/routes/1", "", 404, `{"message":"Key not found"}`},
 		{"DELETE", "/routes/1", "", 404, `{"message":"Key not found"}`},
@@ -134,7 +134,7 @@ func TestTTL(t *testing.T) {
 
 func TestStoreFaultIs503(t *testing.T) {
 	b := newBench(t, nil)
-	b.store.down = errTest("connection refused")
+	b.store.Fail(errTest("connection refused"))
 	for _, s := range []step{
 		{"GET", "/routes", "", 503, ""}, {"GET", "/routes/1", "", 503, ""},
 		{"PUT", "/routes/1", `{"uri":"/a"}`, 503, `{"error_msg":"connection refused"}`},

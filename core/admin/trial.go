@@ -62,7 +62,7 @@ func (c *call) answerTrial(d *draft) error {
 		}
 		answer.Changes = append(answer.Changes, t)
 	}
-	c.warn(c.changes(d))
+	c.warn(d, c.changes(d))
 	return c.answer(fasthttp.StatusOK, answer)
 }
 

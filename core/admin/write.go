@@ -77,7 +77,7 @@ func (c *call) accepted(d *draft, result store.TxnResult) {
 	if c.api.o.Journal != nil && len(changes) > 0 {
 		c.api.o.Journal(changes)
 	}
-	c.warn(changes)
+	c.warn(d, changes)
 }
 
 // changes lists what a draft does, removals below a removed object included.
@@ -109,12 +109,15 @@ func (c *call) changes(d *draft) []Change {
 	return changes
 }
 
-// warn sets the warnings header from the lint hook.
-func (c *call) warn(changes []Change) {
-	if c.api.o.Lint == nil || len(changes) == 0 {
-		return
+// warn sets the warnings header from the checks and the lint hook.
+func (c *call) warn(d *draft, changes []Change) {
+	var texts []string
+	for _, e := range d.edits {
+		texts = append(texts, e.warnings...)
 	}
-	texts := c.api.o.Lint(changes)
+	if c.api.o.Lint != nil && len(changes) > 0 {
+		texts = append(texts, c.api.o.Lint(changes)...)
+	}
 	if len(texts) == 0 {
 		return
 	}

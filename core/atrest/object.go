@@ -24,7 +24,14 @@ func (k *Keyring) DecryptObject(kind conf.Kind, pluginID string, value map[strin
 		return
 	}
 	k.DecryptPlugins(kind, pluginID, value)
-	k.walkKeys(kind, value, k.DecryptPEM)
+	k.OpenKeys(kind, value)
+}
+
+// OpenKeys opens the private keys of certificates only.
+func (k *Keyring) OpenKeys(kind conf.Kind, value map[string]any) {
+	if k != nil {
+		k.walkKeys(kind, value, k.DecryptPEM)
+	}
 }
 
 // DecryptPlugins opens the plugins' fields only and leaves private keys of

@@ -137,6 +137,7 @@ func fill(o *Options) {
 func newServer(o *Options) *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:            recovering(o.Name, o.Log, o.Handler),
+		ErrorHandler:       answerBroken,
 		Name:               o.ServerHeader,
 		Concurrency:        o.MaxConns,
 		ReadBufferSize:     headerLimit,
@@ -154,6 +155,24 @@ func newServer(o *Options) *fasthttp.Server {
 		SecureErrorLogMessage:        true,
 		Logger:                       quiet{o.Log},
 	}
+}
+
+// answerBroken answers what never became a request.
+func answerBroken(ctx *fasthttp.RequestCtx, err error) {
+	status, text := fasthttp.StatusBadRequest, "malformed HTTP request"
+	var timeout net.Error
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		status, text = fasthttp.StatusRequestEntityTooLarge, "request body too large"
+	case errors.As(err, &small):
+		status, text = fasthttp.StatusRequestHeaderFieldsTooLarge, "request header too large"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		status, text = fasthttp.StatusRequestTimeout, "request not received in time"
+	}
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/json")
+	ctx.SetBodyString("{\"error_msg\":\"" + text + "\"}\n")
 }
 
 // quiet keeps fasthttp's own lines (broken clients, mostly) at debug level.
@@ -182,6 +201,9 @@ func recovering(name string, log *slog.Logger, next fasthttp.RequestHandler) fas
 func bind(address string) (net.Listener, error) {
 	if path, ok := unixPath(address); ok {
 		return net.Listen("unix", path)
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, err
 	}
 	return net.Listen("tcp", address)
 }
