@@ -33,7 +33,7 @@ func sluiceConfig(engine, listen string) string {
 	}
 	return fmt.Sprintf(`apisix:
   node_listen: [{ip: %s, port: %s}]
-  engine: %s
+  ssl: {enable: false}
   enable_admin: false
   enable_control: false
 nginx_config:
@@ -41,12 +41,13 @@ nginx_config:
   worker_rlimit_nofile: 20000
   worker_shutdown_timeout: 1s
   event: {worker_connections: 19000}
-  http: {keepalive_timeout: 3600s}
+  http: {keepalive_timeout: 3600s, keepalive_requests: 1000000000}
 plugin_attr:
   prometheus: {enable_export_server: false}
 deployment:
   role: data_plane
   role_data_plane: {config_provider: yaml}
+sluice: {engine: %s}
 `, ip, port, engine)
 }
 

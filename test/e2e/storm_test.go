@@ -43,7 +43,7 @@ func TestRouteChangeStorm(t *testing.T) {
 		t.Parallel()
 	}
 	b := backend.Start(t, backend.OK("hello")).CountOnly()
-	g := gateway.Start(t, gateway.Options{Loops: 2})
+	g := gateway.Start(t, gateway.Options{Loops: 2, Set: map[string]any{"sluice.embedded_etcd.fsync": true}})
 	g.Put("/upstreams/u", gateway.Nodes(b.Addr))
 	g.Put("/routes/steady", map[string]any{"uri": "/", "upstream_id": "u"})
 	g.WaitStatus("/", 200)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,8 +37,8 @@ type Options struct {
 
 // layout is where one gateway's ports and files are.
 type layout struct {
-	dir, config                                                string
-	proxy, admin, control, metrics, status, etcdPort, peerPort int
+	dir, config                                      string
+	proxy, admin, control, metrics, status, etcdPort int
 }
 
 func newLayout(t testing.TB, dir string) layout {
@@ -52,7 +51,6 @@ func newLayout(t testing.TB, dir string) layout {
 		metrics:  FreePort(t),
 		status:   FreePort(t),
 		etcdPort: FreePort(t),
-		peerPort: FreePort(t),
 	}
 }
 
@@ -78,14 +76,12 @@ func (l layout) tree(o Options) map[string]any {
 			"admin_key":    []any{map[string]any{"name": "admin", "key": AdminKey, "role": "admin"}},
 		},
 	}
+	sluice := map[string]any{}
 	if o.Etcd != nil {
 		deployment["etcd"] = o.Etcd
 	} else if provider == "etcd" {
-		deployment["etcd"] = map[string]any{"embedded": map[string]any{
-			"data_dir":      filepath.Join(l.dir, "data"),
-			"listen_client": fmt.Sprintf("127.0.0.1:%d", l.etcdPort),
-			"listen_peer":   fmt.Sprintf("127.0.0.1:%d", l.peerPort),
-		}}
+		// The disk of the test machine is not what is under test.
+		sluice["embedded_etcd"] = map[string]any{"listen": addr(l.etcdPort), "fsync": false}
 	}
 	tree := map[string]any{
 		"apisix": map[string]any{
@@ -93,12 +89,14 @@ func (l layout) tree(o Options) map[string]any {
 			"enable_control": true,
 			"control":        local(l.control),
 			"status":         local(l.status),
+			"ssl":            map[string]any{"enable": false},
 		},
 		"nginx_config": map[string]any{
 			"worker_processes":        loops,
 			"worker_shutdown_timeout": "5s",
 		},
 		"deployment":  deployment,
+		"sluice":      sluice,
 		"plugin_attr": map[string]any{"prometheus": map[string]any{"export_addr": local(l.metrics)}},
 	}
 	for path, v := range o.Set {
