@@ -90,6 +90,8 @@ func (l layout) tree(o Options) map[string]any {
 			"control":        local(l.control),
 			"status":         local(l.status),
 			"ssl":            map[string]any{"enable": false},
+			// Sixteen bytes that are not the published default.
+			"data_encryption": map[string]any{"keyring": []any{"e2e-tests-secret"}},
 		},
 		"nginx_config": map[string]any{
 			"worker_processes":        loops,
