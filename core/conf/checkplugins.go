@@ -24,13 +24,8 @@ func (c *check) onConsumer() bool { return c.kind == KindConsumer || c.kind == K
 // plugins checks every plugin of an object, in the order of their names, and
 // takes out those that are skipped.
 func (c *check) plugins(plugins map[string]any) error {
-	names := make([]string, 0, 8)
-	for name := range plugins {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	auth := 0
-	for _, name := range names {
+	for _, name := range sortedNames(plugins) {
 		out, err := c.plugin(name, plugins[name])
 		if err != nil {
 			if c.onConsumer() {
