@@ -129,7 +129,7 @@ func (r *Response) more(b []byte, lim *Limits) *Error {
 func (r *Response) scanLine(b []byte) (int, *Error) {
 	const least = len("HTTP/1.1 200\r\n")
 	if len(b) < least {
-		if n := min(len(b), 7); string(b[:n]) != "HTTP/1."[:n] {
+		if n := min(len(b), 5); string(b[:n]) != "HTTP/"[:n] {
 			return 0, ErrUpstreamStatusLine
 		}
 		return 0, nil
@@ -140,7 +140,7 @@ func (r *Response) scanLine(b []byte) (int, *Error) {
 	case http10:
 		r.Close = true
 	default:
-		if badVersion(b) == ErrVersion || string(b[:5]) == "HTTP/" {
+		if string(b[:5]) == "HTTP/" {
 			return 0, ErrUpstreamVersion
 		}
 		return 0, ErrUpstreamStatusLine

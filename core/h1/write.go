@@ -39,3 +39,34 @@ func (h *Header) appendRuns(dst []byte, i int, start, end uint32, drop IDSet) []
 	}
 	return append(dst, buf[start:end]...)
 }
+
+// AppendHead appends the request line, then Host, then the fields whose names
+// are neither Host nor in drop; the caller appends what else it wants and the
+// blank line. A nil target means Target, a nil host the client's Host field.
+// The version is always HTTP/1.1: it is the gateway's own.
+func (r *Request) AppendHead(dst, target, host []byte, drop IDSet) []byte {
+	own := host == nil
+	if own && target == nil && !r.edited && r.Minor == 1 && len(r.fields) > 0 && r.fields[0].id == Host &&
+		string(r.Name(0)) == names[Host] {
+		// Fast path: the client's head begins as ours would.
+		if r.whole && r.seen&drop&^(1<<Host) == 0 {
+			return append(dst, r.buf[r.line:]...)
+		}
+		if f := &r.fields[0]; f.flags&canonical != 0 {
+			return r.appendRuns(dst, 1, r.line, f.val+f.valLen+2, drop|1<<Host)
+		}
+	}
+	if target == nil {
+		target = r.Target()
+	}
+	dst = append(dst, r.Method()...)
+	dst = append(dst, ' ')
+	dst = append(dst, target...)
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	if own {
+		host = r.GetID(Host)
+	}
+	dst = append(dst, host...)
+	dst = append(dst, "\r\n"...)
+	return r.AppendTo(dst, drop|1<<Host)
+}
