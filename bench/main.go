@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 type options struct {
@@ -38,7 +40,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", runSink(os.Args[2]))
 		os.Exit(1)
 	}
-	// The children are told to end when the thread that started them ends.
+	// The children are told to end when the thread that started them ends; the
+	// open loop runs on this thread too.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	o, err := parseFlags()
@@ -92,6 +95,11 @@ func run(ctx context.Context, o options) error {
 		}
 	} else if o.gw, err = filepath.Abs(o.gw); err != nil {
 		return err
+	}
+	var cores unix.CPUSet
+	cores.Set(o.loadCore)
+	if err := unix.SchedSetaffinity(0, &cores); err != nil {
+		return fmt.Errorf("core %d: %w", o.loadCore, err)
 	}
 	machine := describeMachine(o)
 	fmt.Println(machine)

@@ -22,6 +22,10 @@ type sample struct {
 	P99     time.Duration `json:"p99_ns"`
 	// Ratio is the CPU time per request divided by nginx's in the same round.
 	Ratio float64 `json:"ratio_to_nginx"`
+	// P999 and Highest are filled in by the latency scenario, which measures
+	// from the moment a request was due.
+	P999    time.Duration `json:"p999_ns,omitempty"`
+	Highest time.Duration `json:"highest_ns,omitempty"`
 	// Bytes is process memory per idle connection; only the idle scenario
 	// fills it, and then Ratio compares it.
 	Bytes float64 `json:"bytes_per_idle_connection,omitempty"`
@@ -113,10 +117,18 @@ func measureLoad(ctx context.Context, o options, dir string, s scenario) (result
 		return res, err
 	}
 	defer f.stop()
-	for _, g := range f.gateways { // fills the connection pools and warms the caches
-		if _, err := runWrk(ctx, dir, s, o.loadCore, g.addr, time.Second); err != nil {
+	var rate float64
+	for i, g := range f.gateways { // fills the connection pools and warms the caches
+		l, err := runWrk(ctx, dir, s, o.loadCore, g.addr, time.Second)
+		if err != nil {
 			return res, fmt.Errorf("%s: %w", g.name, err)
 		}
+		if i == 0 {
+			rate = l.Rate * s.Load
+		}
+	}
+	if s.Load > 0 {
+		res.RequestRate = rate
 	}
 	for round := 1; round <= o.rounds; round++ {
 		var base float64
@@ -125,7 +137,12 @@ func measureLoad(ctx context.Context, o options, dir string, s scenario) (result
 			// Every round begins with another one, so that nobody always
 			// follows the same neighbour.
 			g := f.gateways[(i+round)%len(f.gateways)]
-			smp, err := oneRun(ctx, o, dir, s, g)
+			smp, err := oneRun(g, func() (load, error) {
+				if s.Load > 0 {
+					return runOpenLoop(ctx, s, g.addr, rate, o.duration)
+				}
+				return runWrk(ctx, dir, s, o.loadCore, g.addr, o.duration)
+			})
 			if err != nil {
 				return res, fmt.Errorf("%s, round %d: %w", g.name, round, err)
 			}
@@ -152,13 +169,14 @@ func roundLine(samples []sample) string {
 	return line
 }
 
-func oneRun(ctx context.Context, o options, dir string, s scenario, g *running) (sample, error) {
+// oneRun loads one gateway and reads what it cost.
+func oneRun(g *running, generate func() (load, error)) (sample, error) {
 	pids := g.pids()
 	before, err := cpuOf(pids)
 	if err != nil {
 		return sample{}, err
 	}
-	l, err := runWrk(ctx, dir, s, o.loadCore, g.addr, o.duration)
+	l, err := generate()
 	if err != nil {
 		return sample{}, err
 	}
@@ -170,6 +188,6 @@ func oneRun(ctx context.Context, o options, dir string, s scenario, g *running) 
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(l.Requests) }
 	return sample{
 		Gateway: g.name, Reqs: l.Requests, Rate: l.Rate,
-		UserUS: per(used.User), SysUS: per(used.Sys), P50: l.P50, P99: l.P99,
+		UserUS: per(used.User), SysUS: per(used.Sys), P50: l.P50, P99: l.P99, P999: l.P999, Highest: l.Highest,
 	}, nil
 }

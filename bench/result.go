@@ -18,7 +18,9 @@ type result struct {
 	Machine  string    `json:"machine"`
 	Time     time.Time `json:"time"`
 	Seconds  float64   `json:"seconds_per_sample,omitempty"`
-	Samples  []sample  `json:"samples"`
+	// RequestRate is the constant rate of the latency scenario.
+	RequestRate float64  `json:"requests_per_second_due,omitempty"`
+	Samples     []sample `json:"samples"`
 }
 
 // row is one gateway over all rounds: medians.
@@ -26,7 +28,7 @@ type row struct {
 	Gateway                       string
 	User, Sys, Rate, Ratio, Bytes float64
 	LowRatio, HighRatio           float64
-	P50, P99                      time.Duration
+	P50, P99, P999, Highest       time.Duration
 }
 
 // rows lists the gateways in the order nginx, nginx-again, others by name.
@@ -66,6 +68,8 @@ func (r result) rows() []row {
 			Bytes:    med(func(s sample) float64 { return s.Bytes }),
 			P50:      time.Duration(med(func(s sample) float64 { return float64(s.P50) })),
 			P99:      time.Duration(med(func(s sample) float64 { return float64(s.P99) })),
+			P999:     time.Duration(med(func(s sample) float64 { return float64(s.P999) })),
+			Highest:  time.Duration(med(func(s sample) float64 { return float64(s.Highest) })),
 			LowRatio: low, HighRatio: high,
 		})
 	}
@@ -96,6 +100,14 @@ func (r result) print(w io.Writer) {
 		fmt.Fprintln(tw, "gateway\tbytes per connection\tto nginx\t")
 		for _, x := range rows {
 			fmt.Fprintf(tw, "%s\t%.0f\t%.2f\t\n", x.Gateway, x.Bytes, x.Ratio)
+		}
+		return
+	}
+	if r.RequestRate != 0 {
+		fmt.Fprintf(w, "%.0f requests a second are due\n", r.RequestRate)
+		fmt.Fprintln(tw, "gateway\tp50\tp99\tp99.9\thighest\tCPU µs/req\tratio to nginx\t")
+		for _, x := range rows {
+			fmt.Fprintf(tw, "%s\t%v\t%v\t%v\t%v\t%.2f\t%.3f\t\n", x.Gateway, x.P50, x.P99, x.P999, x.Highest, x.User+x.Sys, x.Ratio)
 		}
 		return
 	}

@@ -22,6 +22,9 @@ type scenario struct {
 	// Idle, when not 0, makes this a memory scenario: so many keep-alive
 	// connections are opened, send one request each and fall silent.
 	Idle int
+	// Load, when not 0, makes this a latency scenario: an open loop at this
+	// share of the rate that nginx reaches.
+	Load float64
 }
 
 // Path is the request target.
@@ -75,6 +78,7 @@ var scenarios = []scenario{
 	{Name: "routes10k", About: "the last of 10,000 routes", Routes: 10_000},
 	{Name: "down1m", About: "1 MiB response", Body: 1 << 20, Conns: 16},
 	{Name: "up1m", About: "1 MiB request body", Upload: 1 << 20, Conns: 16},
+	{Name: "latency", About: "latency at half of the rate that nginx reaches, counted from the due time", Load: 0.5},
 	{Name: "idle", About: "memory of 10,000 idle keep-alive connections", Idle: 10_000},
 }
 

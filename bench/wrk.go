@@ -17,6 +17,8 @@ type load struct {
 	Requests int64
 	Rate     float64 // requests per second
 	P50, P99 time.Duration
+	// P999 and Highest come from the open loop only.
+	P999, Highest time.Duration
 }
 
 var (
