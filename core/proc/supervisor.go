@@ -354,9 +354,7 @@ func (s *Supervisor) forgetWhenGone(c *child) {
 // returns when all are gone. Kill cuts it short.
 func (s *Supervisor) Drain(timeout time.Duration) {
 	s.stop()
-	if _, socks := s.shape(); socks != nil {
-		socks.Close()
-	}
+	s.closeSockets()
 	limit := time.NewTimer(timeout + drainGrace)
 	defer limit.Stop()
 	for _, c := range s.children() {
@@ -391,9 +389,19 @@ func (s *Supervisor) Detach() {
 	for _, c := range s.children() {
 		c.detach()
 	}
-	if _, socks := s.shape(); socks != nil {
-		socks.Close()
-	}
+	s.mu.Lock()
+	clear(s.all) // the state file keeps naming them
+	s.mu.Unlock()
+	s.closeSockets()
+}
+
+// closeSockets gives the sockets up for good.
+func (s *Supervisor) closeSockets() {
+	s.mu.Lock()
+	socks := s.socks
+	s.socks = nil
+	s.mu.Unlock()
+	socks.CloseExcept(nil)
 }
 
 func (s *Supervisor) stop() {

@@ -1,0 +1,284 @@
+package proc
+
+import (
+	"cmp"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/sluicegw/sluice/core/conf"
+)
+
+// Check decides whether a raw object may be served and returns its value with
+// defaults filled in. It is called concurrently.
+type Check func(o *conf.Object) (filled []byte, warnings []string, err error)
+
+// FeedOptions are the options of NewFeed.
+type FeedOptions struct {
+	Check Check
+	Table *Table
+	Log   *slog.Logger
+	// Accepted, if set, is told the objects of a batch that passed the check,
+	// as they came from the store, after the table has them. Of a full batch
+	// whose objects did not all pass it gets the former versions of those.
+	Accepted func(conf.Batch)
+}
+
+// Feed takes what the store has, keeps out what may not be served, and puts
+// the rest into the table. An object that was good and is broken now keeps its
+// last good version. Sink is for one goroutine, the rest safe for concurrent
+// use.
+type Feed struct {
+	opts FeedOptions
+
+	mu    sync.Mutex
+	known map[Key]*fed
+	// seed holds last good versions of a former run, for objects that are
+	// broken at the first read.
+	seed map[Key]conf.Object
+	// counters
+	batches   uint64
+	changedAt time.Time
+}
+
+// fed is what the feed knows of one object.
+type fed struct {
+	rev int64
+	sum uint64 // of the raw value last seen
+	// good is the raw version in the table; Value is nil when there is none.
+	good     conf.Object
+	refused  string
+	warnings []string
+}
+
+// NewFeed makes a feed.
+func NewFeed(opts FeedOptions) *Feed {
+	return &Feed{opts: opts, known: make(map[Key]*fed)}
+}
+
+// Seed gives the last good configuration of a former run. Nothing of it is
+// served by itself: an object that the store holds in a broken version gets
+// its version here.
+func (f *Feed) Seed(objects []conf.Object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seed = make(map[Key]conf.Object, len(objects))
+	for _, o := range objects {
+		f.seed[Key{o.Kind, o.ID}] = o
+	}
+}
+
+// checked is one object's way through Sink.
+type checked struct {
+	raw      *conf.Object
+	skip     bool // seen before, unchanged
+	filled   []byte
+	warnings []string
+	err      error
+}
+
+// Sink takes a batch; it is a store.Provider's sink.
+func (f *Feed) Sink(b conf.Batch) {
+	f.mu.Lock()
+	list := make([]checked, len(b.Objects))
+	for i := range b.Objects {
+		o := &b.Objects[i]
+		list[i].raw = o
+		k := f.known[Key{o.Kind, o.ID}]
+		list[i].skip = !o.Deleted() && k != nil && k.rev == o.Rev && k.sum == xxhash.Sum64(o.Value)
+	}
+	seed := f.seed
+	f.mu.Unlock()
+
+	f.check(list)
+	for i := range list {
+		c := &list[i]
+		if c.err != nil {
+			f.fallBack(c, seed)
+		}
+	}
+
+	f.mu.Lock()
+	out, accepted := f.merge(&b, list)
+	f.batches++
+	if len(out.Objects) > 0 {
+		f.changedAt = time.Now()
+	}
+	if b.Full {
+		f.seed = nil
+	}
+	f.mu.Unlock()
+
+	f.opts.Table.Load(out)
+	if f.opts.Accepted != nil {
+		f.opts.Accepted(accepted)
+	}
+}
+
+// minParallel is how many objects make more than one checking goroutine worth
+// it.
+const minParallel = 32
+
+func (f *Feed) check(list []checked) {
+	one := func(c *checked) {
+		if c.skip || c.raw.Deleted() {
+			return
+		}
+		if !fits(c.raw) {
+			c.err = errTooLarge
+			return
+		}
+		c.filled, c.warnings, c.err = f.opts.Check(c.raw)
+		if c.err == nil && len(c.filled) > maxValue {
+			c.err = errTooLarge
+		}
+	}
+	workers := min(runtime.GOMAXPROCS(0), len(list)/minParallel+1)
+	var group sync.WaitGroup
+	for w := range workers {
+		group.Go(func() {
+			for i := w; i < len(list); i += workers {
+				one(&list[i])
+			}
+		})
+	}
+	group.Wait()
+}
+
+// fallBack logs a refusal and, where the object was never good in this run,
+// brings in the version of the former one.
+func (f *Feed) fallBack(c *checked, seed map[Key]conf.Object) {
+	k := Key{c.raw.Kind, c.raw.ID}
+	f.mu.Lock()
+	known := f.known[k]
+	f.mu.Unlock()
+	had := known != nil && known.good.Value != nil
+	if !had {
+		if o, ok := seed[k]; ok {
+			if filled, warnings, err := f.opts.Check(&o); err == nil {
+				had = true
+				c.filled, c.warnings = filled, warnings
+				good := o
+				f.mu.Lock()
+				f.known[k] = &fed{good: good}
+				f.mu.Unlock()
+			}
+		}
+	}
+	what := "not served"
+	if had {
+		what = "its last good version stays"
+	}
+	f.opts.Log.Error("object refused: "+what, "object", k.Kind.String()+" "+k.ID, "revision", c.raw.Rev, "error", c.err)
+}
+
+// merge updates what is known and makes the batch for the table and the one
+// for Accepted.
+func (f *Feed) merge(b *conf.Batch, list []checked) (out, accepted conf.Batch) {
+	out = conf.Batch{Full: b.Full, Rev: b.Rev}
+	accepted = out
+	next := f.known
+	if b.Full {
+		next = make(map[Key]*fed, len(list))
+	}
+	for i := range list {
+		c := &list[i]
+		k := Key{c.raw.Kind, c.raw.ID}
+		was := f.known[k]
+		switch {
+		case c.raw.Deleted():
+			delete(next, k)
+			out.Objects = append(out.Objects, *c.raw)
+			accepted.Objects = append(accepted.Objects, *c.raw)
+			continue
+		case c.skip:
+			next[k] = was
+		case c.err != nil:
+			now := &fed{rev: c.raw.Rev, sum: xxhash.Sum64(c.raw.Value), refused: c.err.Error()}
+			if was != nil {
+				now.good = was.good
+			}
+			next[k] = now
+			if c.filled != nil { // from the seed
+				out.Objects = append(out.Objects, withValue(&now.good, c.filled))
+				accepted.Objects = append(accepted.Objects, now.good)
+				continue
+			}
+		default:
+			next[k] = &fed{rev: c.raw.Rev, sum: xxhash.Sum64(c.raw.Value), good: *c.raw, warnings: c.warnings}
+			f.warn(k, was, c)
+			out.Objects = append(out.Objects, withValue(c.raw, c.filled))
+			accepted.Objects = append(accepted.Objects, *c.raw)
+			continue
+		}
+		// Unchanged or refused: what is in the table stays, and a full batch
+		// has to name it.
+		if b.Full && next[k].good.Value != nil {
+			if o, ok := f.opts.Table.latest(k); ok {
+				out.Objects = append(out.Objects, o)
+				accepted.Objects = append(accepted.Objects, next[k].good)
+			}
+		}
+	}
+	f.known = next
+	return out, accepted
+}
+
+// warn logs an object's warnings when they are new.
+func (f *Feed) warn(k Key, was *fed, c *checked) {
+	if was != nil && slices.Equal(was.warnings, c.warnings) {
+		return
+	}
+	for _, w := range c.warnings {
+		f.opts.Log.Warn("object accepted with a reservation", "object", k.Kind.String()+" "+k.ID, "revision", c.raw.Rev, "warning", w)
+	}
+}
+
+func withValue(o *conf.Object, value []byte) conf.Object {
+	n := *o
+	n.Value = value
+	return n
+}
+
+// latest is the newest version in the table, served or not.
+func (t *Table) latest(k Key) (conf.Object, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.objects[k]; e != nil {
+		return e.obj, true
+	}
+	return conf.Object{}, false
+}
+
+// FeedStatus is the state of a feed.
+type FeedStatus struct {
+	// Batches counts batches from the store; ChangedAt is when one last
+	// changed something.
+	Batches   uint64    `json:"batches"`
+	ChangedAt time.Time `json:"changed_at,omitzero"`
+	// Refused lists the objects whose newest version is not served.
+	Refused []Refusal `json:"refused,omitempty"`
+	// Warned counts objects that were accepted with reservations.
+	Warned int `json:"warned"`
+}
+
+// Status tells what was refused.
+func (f *Feed) Status() FeedStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st := FeedStatus{Batches: f.batches, ChangedAt: f.changedAt}
+	for k, v := range f.known {
+		if v.refused != "" {
+			st.Refused = append(st.Refused, Refusal{Kind: k.Kind, ID: k.ID, Rev: v.rev, Reason: v.refused})
+		}
+		if len(v.warnings) > 0 {
+			st.Warned++
+		}
+	}
+	slices.SortFunc(st.Refused, func(a, b Refusal) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	return st
+}
