@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,6 +14,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
 )
 
 // EtcdConfig is deployment.etcd as the client needs it.
@@ -159,6 +162,13 @@ func (c *EtcdConfig) clientConfig() (clientv3.Config, error) {
 		BackoffWaitBetween:   50 * time.Millisecond,
 		// Failures surface as errors, which we report with more context.
 		Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: c.ResyncDelay},
+				MinConnectTimeout: 5 * time.Second,
+			}),
+			grpc.WithChainUnaryInterceptor(failFast),
+		},
 	}
 	if strings.HasPrefix(c.Hosts[0], "https:") {
 		t, err := c.TLS.config()
@@ -170,6 +180,13 @@ func (c *EtcdConfig) clientConfig() (clientv3.Config, error) {
 		return cc, fmt.Errorf("etcd: deployment.etcd.tls is set but %s is not an https:// URL; use https, or remove tls", c.Hosts[0])
 	}
 	return cc, nil
+}
+
+// failFast lets a call fail with the cause when no endpoint can be connected
+// to. The client would wait out the whole time limit instead and then report
+// only that it passed.
+func failFast(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(ctx, method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.WaitForReady(false))...)
 }
 
 func (t *EtcdTLS) config() (*tls.Config, error) {

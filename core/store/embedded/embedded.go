@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
 )
 
 // Config describes the embedded server. The zero value is usable.
@@ -73,6 +74,9 @@ type Embedded struct {
 	endpoints []string
 	tcp       string
 	closeOnce sync.Once
+
+	mu      sync.Mutex
+	servers []*grpc.Server
 }
 
 // Start runs the server and waits until it serves. The error names the port
@@ -103,6 +107,11 @@ func Start(ctx context.Context, cfg Config) (*Embedded, error) {
 		return nil, err
 	}
 	e := &Embedded{}
+	ec.ServiceRegister = func(s *grpc.Server) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.servers = append(e.servers, s)
+	}
 
 	ctx, cancel := context.WithTimeout(ctx, cfg.ReadyTimeout)
 	defer cancel()
@@ -161,18 +170,33 @@ func (e *Embedded) Addr() string { return e.tcp }
 func (e *Embedded) Done() <-chan struct{} { return e.etcd.Server.StopNotify() }
 
 // Close stops the server and waits for its goroutines. The data is complete
-// on the disk afterwards. Watches of clients should be closed before, since
-// the server waits a few seconds for them.
+// on the disk afterwards. Calls that are open get one second to end; watches
+// never do by themselves.
 func (e *Embedded) Close() {
-	e.closeOnce.Do(func() { e.etcd.Close() })
-}
-
-// Stop is Close without the wait for clients: open calls are cut.
-func (e *Embedded) Stop() {
 	e.closeOnce.Do(func() {
-		e.etcd.Server.HardStop()
+		t := time.AfterFunc(time.Second, e.cut)
+		defer t.Stop()
 		e.etcd.Close()
 	})
+}
+
+// Stop is Close without the wait for open calls.
+func (e *Embedded) Stop() {
+	e.closeOnce.Do(func() {
+		e.cut()
+		e.etcd.Close()
+	})
+}
+
+// cut breaks every client connection. Without it the server would wait 7 s
+// for each watch somebody left open.
+func (e *Embedded) cut() {
+	e.mu.Lock()
+	servers := e.servers
+	e.mu.Unlock()
+	for _, s := range servers {
+		s.Stop()
+	}
 }
 
 func (e *Embedded) setEndpoints(cfg Config) {
