@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -29,10 +28,10 @@ type running struct {
 	done            chan struct{}
 }
 
-// launch starts a command pinned to a core and waits until it answers 200 on
+// launch starts a command pinned to cores (as taskset takes them) and waits until it answers 200 on
 // path.
-func launch(ctx context.Context, name, dir, addr, path string, core int, cmd *exec.Cmd) (*running, error) {
-	pinned := exec.Command("taskset", append([]string{"-c", strconv.Itoa(core)}, cmd.Args...)...)
+func launch(ctx context.Context, name, dir, addr, path, cores string, cmd *exec.Cmd) (*running, error) {
+	pinned := exec.Command("taskset", append([]string{"-c", cores}, cmd.Args...)...)
 	pinned.Dir, pinned.Env = cmd.Dir, cmd.Env
 	pinned.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	log, err := os.Create(filepath.Join(dir, "log"))

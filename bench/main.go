@@ -106,8 +106,11 @@ func run(ctx context.Context, o options) error {
 	for _, s := range o.scenarios {
 		sub := filepath.Join(dir, s.Name)
 		measure := measureLoad
-		if s.Idle > 0 {
+		switch {
+		case s.Idle > 0:
 			measure = measureIdle
+		case s.Changes > 0:
+			measure = measureStorm
 		}
 		r, err := measure(ctx, o, sub, s)
 		if err != nil {

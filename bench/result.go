@@ -105,7 +105,7 @@ func (r result) print(w io.Writer) {
 	}
 	if r.RequestRate != 0 {
 		fmt.Fprintf(w, "%.0f requests a second are due\n", r.RequestRate)
-		fmt.Fprintln(tw, "gateway\tp50\tp99\tp99.9\thighest\tCPU µs/req\tratio to nginx\t")
+		fmt.Fprintln(tw, "gateway\tp50\tp99\tp99.9\thighest\tCPU µs/req\tratio\t")
 		for _, x := range rows {
 			fmt.Fprintf(tw, "%s\t%v\t%v\t%v\t%v\t%.2f\t%.3f\t\n", x.Gateway, x.P50, x.P99, x.P999, x.Highest, x.User+x.Sys, x.Ratio)
 		}

@@ -25,6 +25,8 @@ type scenario struct {
 	// Load, when not 0, makes this a latency scenario: an open loop at this
 	// share of the rate that nginx reaches.
 	Load float64
+	// Changes, when not 0, makes this a storm: so many route changes a second.
+	Changes int
 }
 
 // Path is the request target.
@@ -79,6 +81,7 @@ var scenarios = []scenario{
 	{Name: "down1m", About: "1 MiB response", Body: 1 << 20, Conns: 16},
 	{Name: "up1m", About: "1 MiB request body", Upload: 1 << 20, Conns: 16},
 	{Name: "latency", About: "latency at half of the rate that nginx reaches, counted from the due time", Load: 0.5},
+	{Name: "storm", About: "latency while 500 of 50,000 routes change every second", Routes: 50_000, Changes: 500},
 	{Name: "idle", About: "memory of 10,000 idle keep-alive connections", Idle: 10_000},
 }
 
