@@ -59,7 +59,7 @@ func successor(t *testing.T, dir string, spec Spec) *world {
 	}
 	w := &world{t: t, dir: d, addr: spec.Listen[0].Addr}
 	w.Supervisor = NewSupervisor(d, testOptions(NewTable()))
-	if err := w.Start(spec); err != nil {
+	if err := w.Start(spec, testLive); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -219,7 +219,7 @@ func TestStaleStateDoesNotStopAStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := NewSupervisor(d, testOptions(NewTable()))
-		if err := s.Start(testSpec(freeAddr(t), 1, fakeSettings{})); err != nil {
+		if err := s.Start(testSpec(freeAddr(t), 1, fakeSettings{}), testLive); err != nil {
 			t.Errorf("%q: %v", text, err)
 			return
 		}

@@ -13,6 +13,8 @@ import (
 type Boot struct {
 	// Spec decides whether a running data process can be kept.
 	Spec Spec `json:"spec"`
+	// Live is what may change later.
+	Live Live `json:"live"`
 	// Epoch numbers the data processes of an installation, from 1; it is in
 	// their log lines.
 	Epoch uint64 `json:"epoch"`
@@ -32,11 +34,16 @@ type Spec struct {
 	Loops []LoopPlan `json:"loops"`
 	// Listen holds the data listen addresses; Socket.Listen indexes it.
 	Listen []Listen `json:"listen"`
-	// ShutdownTimeout bounds a drain that the process starts by itself
-	// (SIGTERM to it alone).
-	ShutdownTimeout time.Duration `json:"shutdown_timeout"`
 	// OpenFiles is the wanted limit on descriptors, 0 = as many as allowed.
 	OpenFiles uint64 `json:"open_files"`
+}
+
+// Live is what a running data process can be told anew.
+type Live struct {
+	// ShutdownTimeout bounds a drain.
+	ShutdownTimeout time.Duration `json:"shutdown_timeout"`
+	// LogLevel is the lowest level that is logged, as in config.yaml.
+	LogLevel string `json:"log_level"`
 }
 
 // LoopPlan is one loop's place.

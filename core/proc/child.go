@@ -33,6 +33,7 @@ type child struct {
 	table   *Table
 	dir     string
 	version string
+	live    func() Live
 
 	spec    Spec
 	epoch   uint64
@@ -65,7 +66,7 @@ type child struct {
 
 func (s *Supervisor) newChild(spec Spec, epoch uint64, h *handle, role string) *child {
 	c := &child{
-		log: s.log.With("data_pid", h.pid, "epoch", epoch), table: s.table, dir: s.dir.path, version: s.opts.Version,
+		log: s.log.With("data_pid", h.pid, "epoch", epoch), table: s.table, dir: s.dir.path, version: s.opts.Version, live: s.liveNow,
 		spec: spec, epoch: epoch, h: h, since: time.Now(), startTime: processStart(h.pid), role: role,
 		ready: make(chan struct{}), gone: make(chan struct{}), selfDrain: make(chan struct{}),
 	}
@@ -116,7 +117,7 @@ func (s *Supervisor) start(spec Spec, socks *Sockets) (*child, error) {
 		}
 	}()
 	defer close(booted)
-	if err := c.boot(&Boot{Spec: spec, Epoch: epoch, Dir: s.dir.path, Hold: s.table.Loaded()}, socks); err != nil {
+	if err := c.boot(&Boot{Spec: spec, Live: s.liveNow(), Epoch: epoch, Dir: s.dir.path, Hold: s.table.Loaded()}, socks); err != nil {
 		c.kill()
 		<-c.gone
 		s.untrack(c)
@@ -202,6 +203,9 @@ func (c *child) feed(l *link) {
 			return
 		}
 		c.noteAck(l.welcome.Rev)
+	}
+	if err := l.w.sendJSON(msgLive, 0, c.live()); err != nil {
+		return
 	}
 	sub := c.table.subscribe(base)
 	defer sub.cancel()

@@ -46,6 +46,9 @@ type DataOptions struct {
 	// OnBoot, if set, is called with the boot message before the data plane
 	// starts: the place to set memory limits and the log's level.
 	OnBoot func(*Boot) error
+	// OnLive, if set, is called with what can change, at the start and then
+	// with every change.
+	OnLive func(Live)
 }
 
 // RunData is the data process: it takes its orders from the control process
@@ -86,6 +89,8 @@ type dataProcess struct {
 	digest string
 	socks  []Socket
 
+	// mu guards the fields up to rev.
+	live Live
 	// applied is what is live, by checksum of the value; apply goroutine and
 	// inventory calls share it.
 	mu      sync.Mutex
@@ -130,10 +135,16 @@ func (d *dataProcess) signals(stop <-chan os.Signal) {
 func (d *dataProcess) shutdownTimeout() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.boot == nil {
-		return 0
+	return d.live.ShutdownTimeout
+}
+
+func (d *dataProcess) setLive(v Live) {
+	d.mu.Lock()
+	d.live = v
+	d.mu.Unlock()
+	if d.opts.OnLive != nil {
+		d.opts.OnLive(v)
 	}
-	return d.boot.Spec.ShutdownTimeout
 }
 
 func (d *dataProcess) drain(timeout time.Duration) {
@@ -295,6 +306,12 @@ func (d *dataProcess) talk(w *wire) error {
 				return fmt.Errorf("drain order: %w", err)
 			}
 			go d.drain(time.Duration(order.TimeoutMS) * time.Millisecond)
+		case msgLive:
+			var v Live
+			if err := json.Unmarshal(m.payload, &v); err != nil {
+				return fmt.Errorf("live settings: %w", err)
+			}
+			d.setLive(v)
 		case msgQuit:
 			d.quit()
 			return nil
@@ -361,6 +378,7 @@ func (d *dataProcess) startPlane(b *Boot, socks []Socket) error {
 		d.log.Warn("limit on open files", "error", err)
 	}
 	setMaxProcs(len(b.Spec.Loops))
+	d.setLive(b.Live)
 	if d.opts.OnBoot != nil {
 		if err := d.opts.OnBoot(b); err != nil {
 			return err

@@ -9,3 +9,6 @@ var ErrNoQuery = errors.New("no such query")
 var ErrNotRunning = errors.New("no data process is running")
 
 var errTooLarge = errors.New("the object is too large for the data process (id up to 64 KiB, value up to 32 MiB)")
+
+// ErrNoControl says that no control process answers in the run directory.
+var ErrNoControl = errors.New("no control process")

@@ -24,7 +24,7 @@ import (
 // speaks first (hello), the data process answers (welcome). Control then boots
 // a fresh process (boot, sockets; booted), or takes one over (give; sockets).
 // After that: batch and ack, at most one batch on its way; call and reply;
-// drain, quit; and draining, when the data process begins that by itself.
+// drain, quit, live; and draining, when the data process begins that by itself.
 //
 // hello, welcome, give, sockets, drain and quit keep their meaning for ever:
 // with them any version can take over from any other.
@@ -44,6 +44,7 @@ const (
 	msgDrain                       // JSON drain
 	msgDraining                    // empty
 	msgQuit                        // empty
+	msgLive                        // JSON Live
 	numMsgTypes
 )
 

@@ -229,7 +229,7 @@ func fakeControl() int {
 	}
 	table := NewTable()
 	s := NewSupervisor(dir, testOptions(table))
-	if err := s.Start(spec); err != nil {
+	if err := s.Start(spec, testLive); err != nil {
 		return fail(err)
 	}
 	table.Load(conf.Batch{Full: true, Rev: 5, Objects: []conf.Object{route("r", 5, os.Args[4])}})
@@ -287,12 +287,14 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+var testLive = Live{ShutdownTimeout: time.Second}
+
 func testSpec(addr string, loops int, set fakeSettings) Spec {
 	raw, err := json.Marshal(set)
 	if err != nil {
 		panic(err)
 	}
-	return Spec{Settings: raw, Loops: make([]LoopPlan, loops), Listen: []Listen{{Addr: addr, Backlog: 128}}, ShutdownTimeout: time.Second}
+	return Spec{Settings: raw, Loops: make([]LoopPlan, loops), Listen: []Listen{{Addr: addr, Backlog: 128}}}
 }
 
 // world is a supervisor with its surroundings.
@@ -311,7 +313,7 @@ func startWorld(t *testing.T, loops int, set fakeSettings) *world {
 	}
 	w := &world{t: t, dir: dir, addr: freeAddr(t)}
 	w.Supervisor = NewSupervisor(dir, testOptions(NewTable()))
-	if err := w.Start(testSpec(w.addr, loops, set)); err != nil {
+	if err := w.Start(testSpec(w.addr, loops, set), testLive); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -60,6 +60,7 @@ type Supervisor struct {
 
 	mu       sync.Mutex
 	spec     Spec
+	live     Live
 	socks    *Sockets
 	cur      *child
 	all      map[*child]struct{}
@@ -96,7 +97,7 @@ func NewSupervisor(dir *RunDir, opts Options) *Supervisor {
 // Start opens the listening sockets, or gets them from a data process that
 // outlived its control process, and begins to supervise. An error means that
 // nothing was started; a data process found is left as it was.
-func (s *Supervisor) Start(spec Spec) error {
+func (s *Supervisor) Start(spec Spec, live Live) error {
 	st, err := readState(s.dir.path)
 	if err != nil {
 		s.log.Warn("state of the last run is lost", "error", err)
@@ -112,7 +113,7 @@ func (s *Supervisor) Start(spec Spec) error {
 		found.release()
 		return err
 	}
-	s.spec, s.socks = spec, socks
+	s.spec, s.live, s.socks = spec, live, socks
 	replace := false
 	if found != nil {
 		replace = found.differs(&spec)
@@ -245,6 +246,28 @@ func (s *Supervisor) Replace(spec Spec) error {
 	}
 }
 
+// SetLive tells every data process, present and to come, what has changed.
+func (s *Supervisor) SetLive(v Live) {
+	s.mu.Lock()
+	s.live = v
+	s.mu.Unlock()
+	for _, c := range s.children() {
+		c.mu.Lock()
+		l := c.link
+		c.mu.Unlock()
+		if l != nil {
+			// A lost connection tells it when it is made again.
+			_ = l.w.sendJSON(msgLive, 0, v)
+		}
+	}
+}
+
+func (s *Supervisor) liveNow() Live {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live
+}
+
 var errStopping = errors.New("the gateway is stopping")
 
 func (s *Supervisor) replace(spec Spec) error {
@@ -288,7 +311,7 @@ func (s *Supervisor) swap(spec Spec, socks, old *Sockets) error {
 	if before != nil {
 		before.setRole(roleDraining)
 		s.save()
-		before.drain(before.spec.ShutdownTimeout)
+		before.drain(s.liveNow().ShutdownTimeout)
 		go s.forgetWhenGone(before)
 	}
 	old.CloseExcept(socks)
@@ -334,7 +357,7 @@ func (s *Supervisor) startReady(spec Spec, socks *Sockets, before *child) (*chil
 // forgetWhenGone waits for a process that was told to drain, and ends it when
 // it overstays.
 func (s *Supervisor) forgetWhenGone(c *child) {
-	limit := time.NewTimer(c.spec.ShutdownTimeout + drainGrace)
+	limit := time.NewTimer(s.liveNow().ShutdownTimeout + drainGrace)
 	defer limit.Stop()
 	select {
 	case <-c.gone:
