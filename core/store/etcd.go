@@ -32,6 +32,10 @@ type Etcd struct {
 	mu     sync.Mutex
 	client *clientv3.Client
 	closed bool
+	// loginErr is the newest failure to open the client, at loginAt; both are
+	// guarded by dialMu.
+	loginErr error
+	loginAt  time.Time
 
 	progress etcdProgress
 	// rev is the revision up to which everything was handed to the sink,
@@ -114,8 +118,12 @@ func (e *Etcd) conn(ctx context.Context) (*clientv3.Client, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	// Those who waited for a login that failed do not each try again.
+	if e.loginErr != nil && time.Since(e.loginAt) < 100*time.Millisecond {
+		return nil, e.loginErr
+	}
 	c, err := clientv3.New(e.base)
-	if err != nil {
+	if e.loginErr, e.loginAt = err, time.Now(); err != nil {
 		return nil, err
 	}
 	e.mu.Lock()

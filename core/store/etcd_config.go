@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 )
 
 // EtcdConfig is deployment.etcd as the client needs it.
@@ -176,10 +178,30 @@ func (c *EtcdConfig) clientConfig() (clientv3.Config, error) {
 			return cc, err
 		}
 		cc.TLS = t
+		if t.ServerName != "" {
+			cc.DialOptions = append(cc.DialOptions, grpc.WithTransportCredentials(namedCreds{credentials.NewTLS(t), t.ServerName}))
+		}
 	} else if c.TLS != nil && c.TLS.CertFile != "" {
 		return cc, fmt.Errorf("etcd: deployment.etcd.tls is set but %s is not an https:// URL; use https, or remove tls", c.Hosts[0])
 	}
 	return cc, nil
+}
+
+// namedCreds verify every endpoint against one name: gRPC verifies against
+// the endpoint's own host whatever the TLS settings say.
+type namedCreds struct {
+	credentials.TransportCredentials
+	name string
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (n namedCreds) ClientHandshake(ctx context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return n.TransportCredentials.ClientHandshake(ctx, n.name, conn)
+}
+
+// Clone implements credentials.TransportCredentials.
+func (n namedCreds) Clone() credentials.TransportCredentials {
+	return namedCreds{n.TransportCredentials.Clone(), n.name}
 }
 
 // failFast lets a call fail with the cause when no endpoint can be connected

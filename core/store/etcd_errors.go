@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
@@ -33,6 +34,7 @@ var hints = []struct{ part, hint string }{
 	{"no leader", "more than half of the etcd members must be up and reach each other"},
 	{"does not look like a TLS handshake", "the endpoint speaks plain HTTP: use http:// in deployment.etcd.host"},
 	{"server gave HTTP response", "the endpoint speaks plain HTTP: use http:// in deployment.etcd.host"},
+	{"handshake failed: EOF", "the endpoint does not speak TLS, it seems: use http:// in deployment.etcd.host"},
 	{"certificate required", "the server demands a client certificate: set deployment.etcd.tls.cert and key"},
 	{"bad certificate", "the server refused our certificate: check deployment.etcd.tls.cert and key"},
 	{"x509:", "check the CA certificates and deployment.etcd.tls (sni, verify)"},
@@ -82,6 +84,13 @@ func isCompacted(err error) bool {
 // isFutureRev tells that the revision asked for was never reached there.
 func isFutureRev(err error) bool {
 	return errors.Is(err, rpctypes.ErrFutureRev) || err != nil && strings.Contains(err.Error(), "required revision is a future revision")
+}
+
+// isAnswer tells whether an error is the word of a working server, such as the
+// demand for a login, rather than the lack of one.
+func isAnswer(err error) bool {
+	var re rpctypes.EtcdError
+	return errors.As(err, &re) && re.Code() != codes.Unavailable
 }
 
 // endpointError puts the endpoint in front of an error.

@@ -91,8 +91,11 @@ func (e *Etcd) probeEndpoints(ctx context.Context) (broken []string) {
 		go func() {
 			resp, err := e.probe.Status(ctx, h)
 			a := answer{i: i, err: err}
-			if err == nil {
+			switch {
+			case err == nil:
 				a.version = resp.Version
+			case isAnswer(err):
+				a.err = nil
 			}
 			answers <- a
 		}()

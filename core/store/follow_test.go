@@ -319,6 +319,6 @@ func TestSecondHostTakesOver(t *testing.T) {
 	follow(t, e).next()
 	eventually(t, "the state of both endpoints", func() bool {
 		eps := e.Status().Endpoints
-		return !eps[0].Reachable && strings.Contains(eps[0].Error, "connection refused") && eps[1].Reachable && eps[1].Version != "" 
+		return !eps[0].Reachable && strings.Contains(eps[0].Error, "connection refused") && eps[1].Reachable && eps[1].Version != ""
 	})
 }
