@@ -32,6 +32,7 @@ func (c *check) upstream(m map[string]any) error {
 	if str("pass_host") == "rewrite" && str("upstream_host") == "" {
 		return refuse("`upstream_host` can't be empty when `pass_host` is `rewrite`")
 	}
+	completeChecks(m)
 	if tls, ok := m["tls"].(map[string]any); ok {
 		cert, _ := tls["client_cert"].(string)
 		key, _ := tls["client_key"].(string)
@@ -49,6 +50,23 @@ func (c *check) upstream(m map[string]any) error {
 		return checkHashKey(kind, str("hash_on"), m["key"])
 	}
 	return nil
+}
+
+// completeChecks writes out both halves of an active check: the schema fills in
+// what an object lacks, not the object itself, and a probe needs both.
+func completeChecks(m map[string]any) {
+	checks, _ := m["checks"].(map[string]any)
+	active, ok := checks["active"].(map[string]any)
+	if !ok {
+		return
+	}
+	if _, ok := active["healthy"]; !ok {
+		active["healthy"] = map[string]any{"interval": 1.0, "successes": 2.0, "http_statuses": []any{200.0, 302.0}}
+	}
+	if _, ok := active["unhealthy"]; !ok {
+		active["unhealthy"] = map[string]any{"interval": 1.0, "http_failures": 5.0, "tcp_failures": 2.0, "timeouts": 3.0,
+			"http_statuses": []any{429.0, 404.0, 500.0, 501.0, 502.0, 503.0, 504.0, 505.0}}
+	}
 }
 
 // checkHashKey checks what a consistent hash looks at.

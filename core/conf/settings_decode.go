@@ -125,6 +125,9 @@ func (d *decoder) pairs(n *yaml.Node, path string) []pair {
 }
 
 func join(path, key string) string {
+	if key == "" {
+		key = `""` // An empty key still has to be named.
+	}
 	if path == "" {
 		return key
 	}

@@ -84,7 +84,8 @@ type UpstreamTLS struct {
 	Verify       bool   `json:"verify,omitempty"`
 }
 
-// Checks configures health checking; Active is never nil in a checked object.
+// Checks configures health checking. In a checked object Active and both its
+// rules are there; a rule that Passive lacks is off.
 type Checks struct {
 	Active  *ActiveCheck  `json:"active,omitempty"`
 	Passive *PassiveCheck `json:"passive,omitempty"`

@@ -189,6 +189,7 @@ func (c *check) beyondSchema(m map[string]any) error {
 			return err
 		}
 	case KindStreamRoute:
+		c.warn("stream routes are stored and checked, but TCP and UDP are not proxied yet")
 		for _, field := range []string{"remote_addr", "server_addr"} {
 			if err := checkAddress(field, m[field]); err != nil {
 				return err
