@@ -260,7 +260,8 @@ func (c *Conn) send(t *Task, p []byte, silence int64, more bool) error {
 			continue
 		}
 		if e != unix.EAGAIN {
-			c.state |= broken
+			// What the peer sent before it broke off can still be read.
+			c.state |= broken | readable
 			return ioError("send", e)
 		}
 		c.state &^= writable

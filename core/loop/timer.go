@@ -21,6 +21,12 @@ type Timer struct {
 	owner      any
 }
 
+// Init makes t call f when its time has come.
+func (t *Timer) Init(f func()) {
+	t.slot = -1
+	t.fire = func(*Timer) { f() }
+}
+
 type wheel struct {
 	heads [slots]Timer // sentinels
 	used  [slots / 64]uint64

@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"github.com/sluicegw/sluice/core/h1"
 	"github.com/sluicegw/sluice/core/req"
+	"github.com/sluicegw/sluice/lb/node"
 )
 
 // failure classifies how a try went wrong. What follows from it - the status
@@ -22,38 +24,38 @@ const (
 	failReadTimeout
 	failBadHead
 	failBroken // the response broke off after its head
+	failStatus // a status that the upstream's retry_on names
 	failClient // the client left
 	failUploadTimeout
 	failBody // the request body is malformed
 	numFailures
 )
 
-// Kind says what a passive health check counts a try as.
-type Kind = req.TryKind
-
 var failures = [numFailures]struct {
 	status int
-	kind   Kind
+	// report is what the passive health check counts when no head arrived;
+	// node.Success stands for nothing.
+	report node.Report
 	// retry: another node may be tried when the request allows it. unsent: no
 	// byte of the request can have reached the node.
 	retry, unsent bool
 	text          string
 }{
-	okay:               {kind: req.TryAnswered},
 	failNoNodes:        {status: 503, text: "upstream has no nodes"},
 	failNoneLeft:       {status: 502, text: "no node is left to try"},
-	failConnect:        {502, req.TryTCPFailure, true, true, "cannot connect"},
-	failConnectTimeout: {504, req.TryTimeout, true, true, "connect timed out"},
-	failSend:           {502, req.TryTCPFailure, true, false, "send failed"},
-	failSendTimeout:    {504, req.TryTimeout, true, false, "send timed out"},
-	failClosed:         {502, req.TryTCPFailure, true, false, "closed before an answer"},
-	failStale:          {502, req.TryTCPFailure, true, false, "pooled connection was closed"},
-	failReadTimeout:    {504, req.TryTimeout, true, false, "answer timed out"},
-	failBadHead:        {502, req.TryTCPFailure, false, false, "malformed answer"},
-	failBroken:         {502, req.TryTCPFailure, false, false, "answer broke off"},
-	failClient:         {status: 499, kind: req.TryAnswered, text: "client left"},
-	failUploadTimeout:  {status: 408, kind: req.TryAnswered, text: "request body timed out"},
-	failBody:           {status: 400, kind: req.TryAnswered, text: "malformed request body"},
+	failConnect:        {502, node.TCPFailure, true, true, "cannot connect"},
+	failConnectTimeout: {504, node.Timeout, true, true, "connect timed out"},
+	failSend:           {502, node.TCPFailure, true, false, "send failed"},
+	failSendTimeout:    {504, node.Timeout, true, false, "send timed out"},
+	failClosed:         {502, node.TCPFailure, true, false, "closed before an answer"},
+	failStale:          {502, node.TCPFailure, true, false, "pooled connection was closed"},
+	failReadTimeout:    {504, node.Timeout, true, false, "answer timed out"},
+	failBadHead:        {502, node.TCPFailure, false, false, "malformed answer"},
+	failBroken:         {502, node.TCPFailure, false, false, "answer broke off"},
+	failStatus:         {status: 502, retry: true, text: "status that leads to a retry"},
+	failClient:         {status: 499, text: "client left"},
+	failUploadTimeout:  {status: 408, text: "request body timed out"},
+	failBody:           {status: 400, text: "malformed request body"},
 }
 
 // mayRetry decides whether another node may get the request after f.
@@ -65,10 +67,14 @@ func (a *attempt) mayRetry(f failure) bool {
 	if rt := a.up.RetryTimeout; rt > 0 && a.r.loop.Now()-a.ctx.Start >= rt {
 		return false
 	}
-	if rule.unsent {
-		return a.bodyIntact()
+	if rule.unsent && !a.bodyIntact() || !rule.unsent && !a.mayResend() {
+		return false
 	}
-	return a.mayResend()
+	if !a.up.Budget.Retry(a.r.loop.Now()) {
+		a.r.stats.Refused++
+		return false
+	}
+	return true
 }
 
 // mayResend tells whether the request may be sent again although the node may
@@ -80,11 +86,9 @@ func (a *attempt) mayResend() bool {
 	if !a.sent {
 		return true
 	}
-	switch string(a.ctx.Req.Method()) {
-	case "POST", "LOCK", "PATCH":
-		return false
-	}
-	return true
+	m := a.ctx.Req.MethodCode
+	const never = 1<<h1.MethodPost | 1<<h1.MethodLock | 1<<h1.MethodPatch
+	return h1.MethodSet(never)&m.Bit() == 0 || a.up.RetryMethods.Has(m)
 }
 
 // bodyIntact tells whether the whole request body can still be sent.

@@ -6,17 +6,20 @@ package relay
 import (
 	"math/rand/v2"
 
+	"github.com/sluicegw/sluice/core/h1"
 	"github.com/sluicegw/sluice/core/loop"
 	"github.com/sluicegw/sluice/core/req"
 	"github.com/sluicegw/sluice/lb/node"
 	"github.com/sluicegw/sluice/lb/pick"
+	"github.com/sluicegw/sluice/lb/pool"
 )
 
 // Relay is one loop's upstream side: its connection pools and counters. It is
 // used on that loop only.
 type Relay struct {
 	loop  *loop.Loop
-	pools []bucket
+	pool  *pool.Pool[*upConn]
+	sweep loop.Timer
 	spare *upConn // unused connection records
 	tries *attempt
 	ups   *upload
@@ -40,7 +43,16 @@ func New(l *loop.Loop, o Options) *Relay {
 	if o.ReplayBytes <= 0 {
 		o.ReplayBytes = 64 << 10
 	}
-	return &Relay{loop: l, opts: o, seed: rand.Uint64()}
+	r := &Relay{loop: l, opts: o, seed: rand.Uint64()}
+	r.pool = pool.New(0, r.dropped)
+	l.Post(func() {
+		r.sweep.Init(func() {
+			r.Sweep()
+			l.SetTimer(&r.sweep, l.Now()+sweepEvery)
+		})
+		l.SetTimer(&r.sweep, l.Now()+sweepEvery)
+	})
+	return r
 }
 
 // attempt is the state of one request's way through its tries.
@@ -59,7 +71,9 @@ type attempt struct {
 	upload  *upload
 
 	connect, send, read int64 // limits in nanoseconds
-	next                *attempt
+
+	chunks h1.Chunked // of the response body
+	next   *attempt
 }
 
 func (r *Relay) getAttempt() *attempt {
@@ -73,7 +87,7 @@ func (r *Relay) getAttempt() *attempt {
 }
 
 func (r *Relay) putAttempt(a *attempt) {
-	*a = attempt{r: r, next: r.tries}
+	*a = attempt{r: r, chunks: a.chunks, next: r.tries}
 	r.tries = a
 }
 
@@ -99,8 +113,10 @@ func (r *Relay) Do(ctx *req.Ctx) {
 	defer r.putAttempt(a)
 	a.ctx, a.t, a.up = ctx, ctx.Task, up
 	a.limits()
+	up.Budget.Request()
 	if up.Key != nil {
-		a.in.Key = up.Key(ctx)
+		ctx.HashKey = up.Key(ctx.HashKey[:0], ctx)
+		a.in.Key = ctx.HashKey
 	}
 	a.in.Rand = r.rand()
 	if ctx.BodyState == req.BodyStreaming {
@@ -145,11 +161,12 @@ func (a *attempt) run() {
 			a.r.clientFailed(ctx, errClientGone)
 			return
 		}
-		if left <= 0 || !a.mayRetry(f) {
+		if f != failStatus && (left <= 0 || !a.mayRetry(f)) {
 			a.r.answerFailure(ctx, f)
 			return
 		}
 		left--
+		a.r.stats.Retries++
 	}
 }
 
@@ -226,8 +243,11 @@ func (a *attempt) finishTry(f failure) {
 	}
 	ok := f == okay || f == failClient
 	a.up.Picker.Done(a.node, now, try.Total, ok)
-	if a.up.Observe != nil {
-		a.up.Observe(a.node, try.Status, failures[f].kind)
+	switch {
+	case try.Header >= 0:
+		a.up.Checks.Response(a.node, try.Status, now)
+	case failures[f].report != node.Success:
+		a.up.Checks.Failure(a.node, failures[f].report, now)
 	}
 	if a.conn != nil {
 		a.closeConn()
@@ -246,11 +266,10 @@ func (a *attempt) closeConn() {
 func (a *attempt) keepConn() {
 	c := a.conn
 	a.conn = nil
-	c.requests++
-	if c.requests >= a.up.PoolRequests || !c.Fresh() {
+	if !c.Fresh() {
 		c.Close()
 		a.r.freeConn(c)
 		return
 	}
-	a.r.put(c)
+	a.r.put(c, a.up)
 }

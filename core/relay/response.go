@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"io"
 
 	"github.com/sluicegw/sluice/core/h1"
@@ -11,6 +10,7 @@ import (
 
 // readResponse waits for the head, passes it on and then the body.
 func (a *attempt) readResponse() failure {
+	a.ctx.Resp.Reset()
 	b := a.r.loop.GetBuf()
 	var first int64 // when the first byte of the head was due
 	for got := false; ; {
@@ -116,13 +116,29 @@ func (a *attempt) head(b *loop.Buf) (f failure, done bool) {
 		case ctx.Resp.StatusCode < 200:
 			// Interim answers end here: the client got its own 100, others say
 			// nothing that the final head does not.
+			ctx.Resp.Reset()
 			continue
 		}
 		try.Status = ctx.Resp.StatusCode
 		try.Header = a.r.loop.Now() - try.Start
+		if a.retryStatus() {
+			return failStatus, false
+		}
 		a.prepareHead()
 		return a.body(b), true
 	}
+}
+
+// retryStatus tells whether the status leads to another try: the upstream's
+// retry_on names it, a try is left, and the request may be sent again. Else the
+// client gets the answer as it is.
+func (a *attempt) retryStatus() bool {
+	s := a.up.RetryStatus
+	code := a.ctx.Resp.StatusCode
+	if s == nil || code < 400 || code >= 600 || !s[code-400] {
+		return false
+	}
+	return len(a.ctx.Tries) <= a.up.Retries && len(a.ctx.Tries) < len(a.up.Nodes) && a.mayRetry(failStatus)
 }
 
 // prepareHead turns the upstream's head into the client's.
@@ -130,7 +146,8 @@ func (a *attempt) prepareHead() {
 	ctx := a.ctx
 	ctx.Source = req.FromUpstream
 	resp := &ctx.Resp
-	dropHop(resp)
+	resp.DropHop()
+	resp.DelSet(ours)
 	if resp.StatusCode >= 500 || a.r.opts.ShowUpstreamStatus {
 		ctx.Scratch = appendStatuses(ctx.Scratch[:0], ctx.Tries)
 		resp.Set("X-APISIX-Upstream-Status", ctx.Scratch)
@@ -141,26 +158,8 @@ func (a *attempt) prepareHead() {
 	}
 }
 
-// hopFields end here (RFC 9110 section 7.6.1), and so do Server and Date, which
-// are the gateway's own.
-const hopFields = h1.IDSet(1<<h1.Connection | 1<<h1.KeepAlive | 1<<h1.TransferEncoding | 1<<h1.ProxyConnection |
-	1<<h1.Upgrade | 1<<h1.Server | 1<<h1.Date)
-
-// dropHop removes what the upstream said to this hop only.
-func dropHop(resp *h1.Response) {
-	if resp.ConnectionNames {
-		for i := resp.IndexID(h1.Connection, 0); i >= 0; i = resp.IndexID(h1.Connection, i+1) {
-			for name := range bytes.SplitSeq(resp.Value(i), comma) {
-				if name = bytes.TrimSpace(name); len(name) > 0 {
-					resp.Del(string(name))
-				}
-			}
-		}
-	}
-	resp.DelSet(hopFields)
-}
-
-var comma = []byte(",")
+// ours are written by the gateway and not passed on.
+const ours = h1.IDSet(1<<h1.Server | 1<<h1.Date)
 
 // appendStatuses writes the statuses of all tries, "502, 200".
 func appendStatuses(dst []byte, tries []req.Try) []byte {
@@ -189,6 +188,8 @@ func (a *attempt) body(b *loop.Buf) failure {
 		return a.toClient(ctx.Stream.SendHead(a.t, req.FrameNone, nil, true))
 	}
 	p := piper{a: a, kind: kind, remaining: ctx.Resp.ContentLength}
+	p.chunks = &a.chunks
+	p.chunks.Reset()
 	p.filter = ctx.Has(req.BodyFilter)
 	p.raw = kind == h1.BodyChunked && !p.filter && ctx.Stream.RawChunks()
 	frame := req.FrameChunked
@@ -231,7 +232,7 @@ type piper struct {
 	a         *attempt
 	kind      h1.BodyKind
 	remaining int64
-	chunks    h1.Chunked
+	chunks    *h1.Chunked
 	raw       bool
 	filter    bool
 	done      bool

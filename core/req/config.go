@@ -3,8 +3,12 @@ package req
 import (
 	"sync/atomic"
 
+	"github.com/sluicegw/sluice/core/h1"
+	"github.com/sluicegw/sluice/lb/budget"
+	"github.com/sluicegw/sluice/lb/health"
 	"github.com/sluicegw/sluice/lb/node"
 	"github.com/sluicegw/sluice/lb/pick"
+	"github.com/sluicegw/sluice/lb/pool"
 )
 
 // Router finds the route of a request.
@@ -69,26 +73,30 @@ type Upstream struct {
 	PassHost PassHost
 	Host     []byte // the Host with PassRewrite
 	Nodes    []*node.Node
-	// Pools are the pool numbers of Nodes, by node index: the same (scheme,
-	// address, server name, certificate) has the same number in every
-	// upstream. The low half is an index that is used again when its owner is
-	// gone, the high half tells one owner from the next.
-	Pools []int64
+	// Pools are the numbers of Nodes' pools of idle connections, by node index.
+	Pools  []pool.ID
+	Limits pool.Limits
 	// Hosts are the Host values of Nodes with PassNodeHost, by node index.
 	Hosts  [][]byte
 	Picker pick.Picker // nil when there are no nodes
-	// Observe feeds the passive health check; nil when there is none.
-	Observe func(n *node.Node, status int, kind TryKind)
-	// Key makes the key of a consistent hash; nil when the policy needs none.
-	Key func(ctx *Ctx) []byte
+	// Checks counts outcomes for the passive health check; nil counts nothing.
+	Checks *health.Counter
+	// Key appends the key of a consistent hash to dst; nil when the policy
+	// needs none.
+	Key func(dst []byte, ctx *Ctx) []byte
 	// Retries is how many further tries may follow the first.
 	Retries      int
 	RetryTimeout int64 // nanoseconds from the start of the request, 0: none
+	// RetryStatus tells, by status less 400, which answers lead to another
+	// try; nil: none.
+	RetryStatus *[200]bool
+	// RetryMethods are the methods that may be sent again although the node
+	// may have seen them.
+	RetryMethods h1.MethodSet
+	// Budget bounds retries to a share of the requests; nil allows all.
+	Budget *budget.Budget
 	// Time limits in nanoseconds, each > 0.
 	Connect, Send, Read int64
-	PoolSize            int // idle connections kept per loop and node
-	PoolIdle            int64
-	PoolRequests        uint32
 }
 
 // Consumer is an authenticated caller.

@@ -62,6 +62,9 @@ type Ctx struct {
 	Tries []Try
 	Tried []*node.Node // their nodes, for the picker
 
+	// HashKey is what the upstream's policy hashes, made once per request.
+	HashKey []byte
+
 	// Start is the loop's clock when the head was complete, Wall the unix time
 	// in nanoseconds that belongs to it.
 	Start, Wall int64
@@ -180,16 +183,6 @@ const (
 	FromProxy
 	// FromUpstream: the upstream's own.
 	FromUpstream
-)
-
-// TryKind says how a try ended, for passive health checks.
-type TryKind uint8
-
-// How tries end. TryAnswered leaves the judgement to the status.
-const (
-	TryAnswered TryKind = iota
-	TryTCPFailure
-	TryTimeout
 )
 
 // Try records one attempt at an upstream node. Times are nanoseconds of the
