@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/sluicegw/sluice/core/conf/schema"
@@ -19,18 +20,8 @@ var Catalogue = sync.OnceValue(func() *schema.Catalogue {
 // schemaName is the resource schema of a kind; a secret's depends on its id.
 func schemaName(kind Kind, id string) string {
 	if kind == KindSecret {
-		manager, _, _ := cutLast(id)
+		manager, _, _ := strings.Cut(id, "/")
 		return "secret_" + manager
 	}
 	return kind.String()
-}
-
-// cutLast splits "vault/1" into its manager and the rest.
-func cutLast(id string) (manager, rest string, ok bool) {
-	for i := 0; i < len(id); i++ {
-		if id[i] == '/' {
-			return id[:i], id[i+1:], true
-		}
-	}
-	return id, "", false
 }

@@ -74,10 +74,11 @@ func (c *check) plugin(name string, v any) ([]byte, error) {
 		// Not run, so not checked: it may be disabled because it is broken.
 		return appendJSON(nil, conf), nil
 	}
+	ownCheck := c.v.PluginCheck
 	if p := c.description(name); p != nil {
 		r := p.Instance()
-		if c.onConsumer() {
-			r = p.Consumer()
+		if c.onConsumer() && p.HasConsumer() {
+			r, ownCheck = p.Consumer(), c.v.ConsumerCheck
 		}
 		filled, err := c.applyPlugin(name, r, conf)
 		if err != nil {
@@ -96,8 +97,8 @@ func (c *check) plugin(name string, v any) ([]byte, error) {
 		}
 	}
 	out := appendJSON(nil, conf)
-	if c.v.PluginCheck != nil {
-		if err := c.v.PluginCheck(name, out); err != nil {
+	if ownCheck != nil {
+		if err := ownCheck(name, out); err != nil {
 			return nil, c.pluginError(name, err)
 		}
 	}
@@ -230,6 +231,11 @@ func (c *check) metadata(doc any) (map[string]any, error) {
 		return nil, &Error{Text: err.Error(), Schema: true}
 	}
 	m, _ = out.(map[string]any)
+	if c.v.MetadataCheck != nil {
+		if err := c.v.MetadataCheck(c.id, appendJSON(nil, m)); err != nil {
+			return nil, &Error{Text: err.Error(), Schema: true}
+		}
+	}
 	for field, v := range kept {
 		m[field] = v
 	}

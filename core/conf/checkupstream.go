@@ -1,26 +1,18 @@
 package conf
 
 import (
+	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/sluicegw/sluice/core/conf/schema"
 )
 
-var hashKeyPattern = mustPattern(`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|` +
-	`host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`)
-
-var hashNamePattern = mustPattern(`^[a-zA-Z0-9-_]+$`)
-
-type pattern interface{ MatchString(string) bool }
-
-func mustPattern(text string) pattern {
-	re, err := schema.Pattern(text)
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	return re
-}
+// What a key may be is part of APISIX's contract, to the letter: A-z is meant
+// as it is written.
+var (
+	hashVar = regexp.MustCompile(`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|` +
+		`host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`)
+	hashName = regexp.MustCompile(`^[a-zA-Z0-9-_]+$`)
+)
 
 // upstream holds the rules between an upstream's fields. m has defaults.
 func (c *check) upstream(m map[string]any) error {
@@ -78,20 +70,19 @@ func checkHashKey(kind, on string, v any) error {
 	if !given {
 		return refuse("missing key")
 	}
+	var want *regexp.Regexp
 	switch on {
 	case "vars":
-		if !hashKeyPattern.MatchString(key) {
-			return refuse("invalid configuration: failed to match pattern %s with %q", "\""+
-				`^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|`+
-				`host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$`+"\"", key)
-		}
+		want = hashVar
 	case "header", "cookie":
-		if !hashNamePattern.MatchString(key) {
-			return refuse("invalid configuration: failed to match pattern %s with %q", `"^[a-zA-Z0-9-_]+$"`, key)
-		}
+		want = hashName
 	case "vars_combinations":
+		return nil
 	default:
 		return refuse("type is %s, err: invalid hash_on type %s", kind, on)
+	}
+	if !want.MatchString(key) {
+		return refuse("invalid configuration: failed to match pattern %q with %q", want, key)
 	}
 	return nil
 }

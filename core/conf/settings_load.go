@@ -179,6 +179,9 @@ func (s *Settings) derive() {
 	under(&sl.EmbeddedEtcd.DataDir, "etcd")
 	under(&sl.LastGood.File, "last-good.bin")
 	under(&sl.Journal.Dir, "journal")
+	// Block scalars end with a line break that no log line wants.
+	s.Nginx.HTTP.AccessLogFormat = strings.TrimRight(s.Nginx.HTTP.AccessLogFormat, "\n")
+	s.Nginx.Stream.AccessLogFormat = strings.TrimRight(s.Nginx.Stream.AccessLogFormat, "\n")
 	if s.APISIX.EnableDevMode {
 		s.Nginx.WorkerProcesses = 1
 	}

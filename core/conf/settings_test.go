@@ -89,6 +89,7 @@ func TestAPISIXFileIsAccepted(t *testing.T) {
 	eq("recursive", s.Nginx.HTTP.RealIPRecursive, true)
 	eq("body limit from the snippet", s.Nginx.HTTP.ClientMaxBodySize, int64(20<<20))
 	eq("access log", s.Nginx.HTTP.EnableAccessLog, true)
+	eq("access log's format", s.Nginx.HTTP.AccessLogFormat, `$remote_addr "$request" $status`)
 	eq("admin key", s.Deployment.Admin.Keys[0], AdminKey{Name: "admin", Key: "0123", Role: "admin"})
 	eq("admin key is given", s.NeedsAdminKey(), false)
 	eq("etcd", s.Deployment.Etcd.Host, []string{"http://127.0.0.1:2379", "http://10.0.0.2:2379"})

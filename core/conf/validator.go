@@ -45,6 +45,9 @@ type Validator struct {
 	// PluginCheck is a plugin's own check of its configuration after the schema
 	// passed; conf is JSON with defaults. Optional.
 	PluginCheck func(name string, conf []byte) error
+	// ConsumerCheck is the same for what a plugin with a consumer schema holds
+	// on consumers and credentials, MetadataCheck for its metadata. Optional.
+	ConsumerCheck, MetadataCheck func(name string, conf []byte) error
 	// ExprCheck checks an expression (fields vars and _meta.filter). Optional.
 	ExprCheck func(expr []byte) error
 	Mode      Mode
@@ -110,6 +113,12 @@ func (v *Validator) CheckSchema(kind Kind, id string, value []byte) error {
 	if err := json.Unmarshal(value, &doc); err != nil {
 		return refuse("the value is not JSON: %s", err)
 	}
+	if m, ok := doc.(map[string]any); ok && kind == KindSecret {
+		if id == "" {
+			id, _ = m["id"].(string) // "vault/1": the id tells the schema.
+		}
+		delete(m, "id")
+	}
 	_, err := applySchema(kind, id, doc)
 	return err
 }
@@ -167,7 +176,7 @@ func (c *check) setID(m map[string]any) {
 func applySchema(kind Kind, id string, doc any) (map[string]any, error) {
 	r := Catalogue().Resource(schemaName(kind, id))
 	if r == nil {
-		manager, _, _ := cutLast(id)
+		manager, _, _ := strings.Cut(id, "/")
 		return nil, refuse("invalid secret manager: %s", manager)
 	}
 	s, err := r.Schema()

@@ -246,6 +246,44 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestOwnChecksBySection(t *testing.T) {
+	var calls []string
+	note := func(section string) func(string, []byte) error {
+		return func(name string, conf []byte) error {
+			calls = append(calls, section+" "+name+" "+string(conf))
+			return nil
+		}
+	}
+	v := Validator{PluginCheck: note("instance"), ConsumerCheck: note("consumer"), MetadataCheck: note("metadata")}
+	check := func(kind Kind, id, value string) {
+		t.Helper()
+		if _, _, err := v.Check(kind, id, []byte(value)); err != nil {
+			t.Error(err)
+		}
+	}
+	check(KindConsumer, "jack", `{"username":"jack","plugins":{"key-auth":{"key":"k"},"echo":{"body":"b"}}}`)
+	check(KindPluginMetadata, "error-page", `{"enable":true}`)
+	want := []string{`instance echo {"body":"b"}`, `consumer key-auth {"key":"k"}`, `metadata error-page {"enable":true}`}
+	if strings.Join(calls, "\n") != strings.Join(want, "\n") {
+		t.Errorf("calls are %q, want %q", calls, want)
+	}
+}
+
+func TestCheckSchemaOnly(t *testing.T) {
+	var v Validator
+	f := func(kind Kind, value, want string) {
+		t.Helper()
+		if got := errText(v.CheckSchema(kind, "", []byte(value))); got != want {
+			t.Errorf("%s %s: got %q, want %q", kind, value, got, want)
+		}
+	}
+	f(KindRoute, `{"uri":"/a","plugins":{"nope":{}}}`, "")
+	f(KindRoute, `{"uri":1,"plugins":{}}`, `property "uri" validation failed: wrong type: expected string, got number`)
+	f(KindSecret, `{"id":"vault/1","uri":"http://v","prefix":"p","token":"t"}`, "")
+	f(KindSecret, `{"id":"vault/1"}`, `property "prefix" is required`)
+	f(KindSecret, `{}`, "invalid secret manager: ")
+}
+
 // What Check fills in is a fixed point: checking it again changes nothing.
 func FuzzCheck(f *testing.F) {
 	f.Add(uint8(KindRoute), "1", typicalRoute)
