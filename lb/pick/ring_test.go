@@ -164,7 +164,7 @@ func owners(p Picker, keys int) []string {
 }
 
 func TestAddingANodeMovesOnlyItsShareOfKeys(t *testing.T) {
-	const keys = 100_000
+	const keys = 20_000
 	for _, typ := range []string{CHash, CRC32APISIX, Emmie} {
 		for _, n := range []int{2, 3, 5, 10, 50} {
 			t.Run(fmt.Sprintf("%s/%d", typ, n), func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestRingSharesFollowWeights(t *testing.T) {
 		for _, w := range weights {
 			sum += w
 		}
-		const keys = 100_000
+		const keys = 20_000
 		counts := make(map[string]int)
 		for _, o := range owners(p, keys) {
 			counts[o]++

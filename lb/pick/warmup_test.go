@@ -27,7 +27,7 @@ func joined(t *testing.T, typ string, w *WarmUp) (Picker, []*node.Node) {
 
 func shareOfSecond(p Picker, now int64) float64 {
 	rnd := rand.New(rand.NewPCG(uint64(now), 2))
-	const picks = 20000
+	const picks = 10000
 	second := 0
 	for i := range picks {
 		n := p.Pick(&Input{Rand: rnd.Uint64(), Key: key(i), Now: now})

@@ -99,15 +99,14 @@ func (s *Subscription) Targets() []Target {
 // succeeded or not.
 func (s *Subscription) Tried() <-chan struct{} { return s.name.tried }
 
-const (
-	firstRetry = 500 * time.Millisecond
-	lastRetry  = 30 * time.Second
-)
+// firstRetry is the time between the first two attempts after a failure.
+const firstRetry = 500 * time.Millisecond
 
 // keep resolves the name again and again until ctx ends.
 func (n *name) keep(ctx context.Context) {
 	r := n.resolver
-	retry := firstRetry
+	shortest := min(firstRetry, r.options.MaxRetry)
+	retry := shortest
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for first := true; ; first = false {
@@ -132,9 +131,9 @@ func (n *name) keep(ctx context.Context) {
 			// The last good answer stays. Failures are spread out so that a
 			// name server that comes back is not met by all names at once.
 			wait = retry/2 + time.Duration(rand.Int64N(int64(retry/2)+1))
-			retry = min(2*retry, lastRetry)
+			retry = min(2*retry, r.options.MaxRetry)
 		} else {
-			retry = firstRetry
+			retry = shortest
 			// Refreshed within the last tenth of the time to live, before it
 			// is over.
 			ttl = r.bound(ttl)

@@ -56,6 +56,9 @@ type Options struct {
 	// servers is gone through. Default 2 s, 2.
 	Timeout  time.Duration
 	Attempts int
+	// MaxRetry bounds the time between attempts at a name that could not be
+	// resolved, which doubles from half a second. Default 30 s.
+	MaxRetry time.Duration
 	// Concurrency bounds the names that are being resolved at once. Default 32.
 	Concurrency int
 	// OnError is told of names that could not be resolved, on a goroutine of
@@ -85,6 +88,7 @@ func (o *Options) fill() error {
 	positive(&o.MinTTL, time.Second)
 	positive(&o.MaxTTL, time.Hour)
 	positive(&o.Timeout, 2*time.Second)
+	positive(&o.MaxRetry, 30*time.Second)
 	if o.MaxTTL < o.MinTTL {
 		return fmt.Errorf("the greatest time to live %v is below the smallest %v", o.MaxTTL, o.MinTTL)
 	}

@@ -194,7 +194,7 @@ func TestTheLastGoodAnswerStays(t *testing.T) {
 	z := startZone(t, "a.test. 1 A 10.0.0.1")
 	failed := make(chan error, 1000)
 	r := startResolver(t, Options{
-		Servers: []string{z.addr}, Valid: 5 * time.Millisecond, Timeout: 20 * time.Millisecond,
+		Servers: []string{z.addr}, Valid: 5 * time.Millisecond, Timeout: 50 * time.Millisecond, MaxRetry: 10 * time.Millisecond,
 		OnError: func(name string, err error) {
 			if name == "a.test" {
 				failed <- err

@@ -48,7 +48,7 @@ func TestASetKnowsANameAtOnceAndTellsChanges(t *testing.T) {
 func TestALateAnswerIsTold(t *testing.T) {
 	z := startZone(t, "a.test. 60 A 10.0.0.1")
 	z.change(func() { z.mute = true })
-	r := startResolver(t, Options{Servers: []string{z.addr}, Timeout: 20 * time.Millisecond})
+	r := startResolver(t, Options{Servers: []string{z.addr}, Timeout: 50 * time.Millisecond, MaxRetry: 10 * time.Millisecond})
 	changed := make(chan string, 100)
 	s := NewSet(r, time.Millisecond, func(host string) { changed <- host })
 	if got := text(s, "a.test"); got != "" {
