@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -18,6 +19,7 @@ type caller struct {
 // doorkeeper decides who may call. It is immutable.
 type doorkeeper struct {
 	required bool
+	cors     bool
 	keys     []hashedKey
 	allow    []netip.Prefix
 }
@@ -30,9 +32,9 @@ type hashedKey struct {
 	viewer bool
 }
 
-func newDoorkeeper(o *Options) doorkeeper {
-	d := doorkeeper{required: o.KeyRequired, allow: o.Allow}
-	for _, k := range o.Keys {
+func newDoorkeeper(a *Access) *doorkeeper {
+	d := &doorkeeper{required: a.KeyRequired, cors: a.CORS, allow: append([]netip.Prefix(nil), a.Allow...)}
+	for _, k := range a.Keys {
 		if k.Key == "" {
 			continue
 		}
@@ -41,6 +43,24 @@ func newDoorkeeper(o *Options) doorkeeper {
 		})
 	}
 	return d
+}
+
+// ParseAllow reads addresses and networks, as deployment.admin.allow_admin
+// holds them.
+func ParseAllow(list []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			networks = append(networks, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("allow_admin: %q is no address and no network (address/bits)", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 // admits tells whether the address list lets the client in.

@@ -39,14 +39,14 @@ func TestKeyOrderAndRoles(t *testing.T) {
 }
 
 func TestKeyNotRequired(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.KeyRequired = false })
+	b := newBench(t, func(o *Options) { o.Access.KeyRequired = false })
 	if r := b.send("GET", base+"/routes", "", "X-API-KEY", ""); r.status != 200 {
 		t.Fatal(r)
 	}
 }
 
 func TestNobodyGetsInWithoutKeys(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Keys = []Key{{Name: "empty"}} })
+	b := newBench(t, func(o *Options) { o.Access.Keys = []Key{{Name: "empty"}} })
 	if r := b.send("GET", base+"/routes", "", "X-API-KEY", "x"); r.status != 401 {
 		t.Fatal(r)
 	}
@@ -54,20 +54,40 @@ func TestNobodyGetsInWithoutKeys(t *testing.T) {
 
 // Trap 17 of the contract: all addresses are listened on, loopback is let in.
 func TestAllowAdmin(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Allow = loopback() })
+	networks, err := ParseAllow([]string{"127.0.0.0/24", "::1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(o *Options) { o.Access.Allow = networks })
 	if r := b.send("GET", base+"/routes", ""); r.status != 200 {
 		t.Fatal(r)
 	}
-	b = newBench(t, func(o *Options) { o.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	b = newBench(t, func(o *Options) { o.Access.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
 	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
 		if r := b.send(method, base, "", "X-API-KEY", ""); r.status != 403 {
 			t.Errorf("%s: %v", method, r)
 		}
 	}
+	for _, broken := range []string{"", "localhost", "10.0.0.0/33", "10.0.0"} {
+		if _, err := ParseAllow([]string{broken}); err == nil {
+			t.Errorf("%q accepted", broken)
+		}
+	}
+}
+
+func TestAccessChangesLive(t *testing.T) {
+	b := newBench(t, nil)
+	b.api.SetAccess(Access{KeyRequired: true, Keys: []Key{{Name: "new", Key: "new-key"}}})
+	if r := b.send("GET", base+"/routes", ""); r.status != 401 {
+		t.Errorf("the old key still opens: %v", r)
+	}
+	if r := b.send("PUT", base+"/routes/1", `{"uri":"/a"}`, "X-API-KEY", "new-key"); r.status != 201 || b.journal[0].Admin != "new" {
+		t.Errorf("the new key does not: %v", r)
+	}
 }
 
 func TestHeadersAndCORS(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.CORS = true })
+	b := newBench(t, func(o *Options) { o.Access.CORS = true })
 	r := b.send("GET", base+"/routes/9", "")
 	for name, want := range map[string]string{
 		"Content-Type": "application/json", "X-API-VERSION": "v3", "Server": "Sluice/test",

@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicegw/sluice/core/conf"
-	"github.com/sluicegw/sluice/core/store"
 )
 
 const base = "/apisix/admin"
@@ -21,7 +21,7 @@ const base = "/apisix/admin"
 // API is the Admin API. It is safe for concurrent use.
 type API struct {
 	o    Options
-	door doorkeeper
+	door atomic.Pointer[doorkeeper]
 	mux  *router.Router
 }
 
@@ -42,22 +42,27 @@ func New(o Options) *API {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	api := &API{o: o, door: newDoorkeeper(&o)}
+	api := &API{o: o}
+	api.SetAccess(o.Access)
 	api.mux = api.routes()
 	return api
 }
+
+// SetAccess changes who gets in, from the next request on.
+func (api *API) SetAccess(a Access) { api.door.Store(newDoorkeeper(&a)) }
 
 // Handler serves the API; it answers every path. Bodies must arrive as
 // streams (httpd.Options.StreamBody), since it bounds them by path.
 func (api *API) Handler(ctx *fasthttp.RequestCtx) {
 	ctx.SetContentType(contentJSON)
 	ctx.Response.Header.Set("X-API-VERSION", "v3")
-	if !api.door.admits(remote(ctx)) {
+	door := api.door.Load()
+	if !door.admits(remote(ctx)) {
 		answer(ctx, fasthttp.StatusForbidden,
 			errorBody{"this address may not use the Admin API, see deployment.admin.allow_admin"})
 		return
 	}
-	if api.o.CORS {
+	if door.cors {
 		if ctx.IsOptions() {
 			answerPreflight(ctx)
 			return
@@ -105,7 +110,7 @@ func (api *API) routes() *router.Router {
 // the answer.
 func (api *API) guarded(next func(*call) error) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
-		name, why := api.door.check(ctx)
+		name, why := api.door.Load().check(ctx)
 		if why != "" {
 			api.o.Log.Warn("admin request refused", "reason", why,
 				"client", remote(ctx).String(), "method", string(ctx.Method()), "path", string(ctx.Path()))
@@ -154,7 +159,7 @@ func (c *call) segments() []string {
 	return strings.Split(strings.Trim(rest, "/"), "/")
 }
 
-// param is true when a query parameter has exactly that value.
+// flag is true when a query parameter has exactly that value.
 func (c *call) flag(name string) bool {
 	return string(c.http.QueryArgs().Peek(name)) == "true"
 }
@@ -167,6 +172,9 @@ func (api *API) resource(c *call) error {
 	}
 	a, ok := parseAddress(segments)
 	if !ok {
+		if segments[0] == "plugins" || segments[0] == "schema" {
+			return refuse(fasthttp.StatusNotFound, "not found")
+		}
 		return refuse(fasthttp.StatusNotFound, "Unsupported resource type: %s", segments[0])
 	}
 	method := string(c.http.Method())
@@ -223,97 +231,6 @@ func (api *API) keyOf(kind conf.Kind, id string) string {
 
 // formatUnix is the form of the times in a value.
 func formatUnix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
-
-// node is one object in an answer.
-type node struct {
-	Key           string `json:"key"`
-	Value         any    `json:"value"`
-	CreatedIndex  int64  `json:"createdIndex,omitempty"`
-	ModifiedIndex int64  `json:"modifiedIndex,omitempty"`
-}
-
-// show returns a stored value as clients see it: plugin secrets opened, what
-// is hidden left out.
-func (api *API) show(res *resource, id string, stored []byte) (map[string]any, error) {
-	value, err := decodeObject(stored)
-	if err != nil {
-		return nil, err
-	}
-	api.o.Keyring.DecryptPlugins(res.kind, id, value)
-	for _, name := range res.hidden {
-		delete(value, name)
-	}
-	return value, nil
-}
-
-// get answers one object or a list.
-func (c *call) get(a address) error {
-	if a.id == "" {
-		return c.list(a)
-	}
-	id := a.objectID(a.id)
-	o, err := c.api.o.Store.Get(c.ctx, a.res.kind, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return notFound()
-	}
-	if err != nil {
-		return err
-	}
-	value, err := c.api.show(a.res, id, o.Value)
-	if err != nil {
-		return refuse(fasthttp.StatusServiceUnavailable,
-			"the stored value of %s is unusable, write it again: %v", c.api.keyOf(a.res.kind, id), err)
-	}
-	return c.answer(fasthttp.StatusOK, node{c.api.keyOf(a.res.kind, id), value, o.CreateRev, o.Rev})
-}
-
-// list answers a collection, filtered and paged.
-func (c *call) list(a address) error {
-	args := c.http.QueryArgs()
-	p, failed := parsePage(args)
-	if failed != nil {
-		return failed
-	}
-	f, ignored := parseFilter(args, a.res.filters)
-	if len(ignored) > 0 {
-		c.api.o.Log.Warn("list filter has fields that the resource does not offer", "resource", a.res.dir, "fields", ignored)
-	}
-	listing, err := c.api.o.Store.List(c.ctx, a.res.kind, a.listPrefix())
-	if err != nil {
-		return err
-	}
-	if a.res.ids == idNested && len(listing.Objects) == 0 {
-		// Nested collections have no placeholder in etcd, so APISIX does not
-		// find them while they are empty.
-		return notFound()
-	}
-	objects := listing.Objects
-	if f.active() {
-		objects = objects[:0:0]
-		for _, o := range listing.Objects {
-			if value, err := decodeObject(o.Value); err == nil && f.matches(value) {
-				objects = append(objects, o)
-			}
-		}
-	}
-	total := len(objects)
-	from, to := p.slice(total)
-	nodes := make([]node, 0, to-from)
-	for _, o := range objects[from:to] {
-		value, err := c.api.show(a.res, o.ID, o.Value)
-		if err != nil {
-			c.api.o.Log.Warn("object left out of a list: its stored value is unusable",
-				"key", c.api.keyOf(o.Kind, o.ID), "error", err)
-			total--
-			continue
-		}
-		nodes = append(nodes, node{c.api.keyOf(o.Kind, o.ID), value, o.CreateRev, o.Rev})
-	}
-	return c.answer(fasthttp.StatusOK, struct {
-		Total int    `json:"total"`
-		List  []node `json:"list"`
-	}{total, nodes})
-}
 
 // rawJSON lets schemas pass through encode unchanged.
 func rawJSON(text []byte) json.RawMessage { return json.RawMessage(text) }

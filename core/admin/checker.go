@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/sluicegw/sluice/core/conf"
 	"github.com/sluicegw/sluice/core/conf/schema"
 )
@@ -51,13 +54,24 @@ func (c Conf) Plugins(subsystem Subsystem) []Plugin {
 	if subsystem == Stream {
 		names = conf.Catalogue().StreamPluginNames()
 	}
+	if own, ok := c.Validator.Plugins.(OwnPlugins); ok {
+		names = append(slices.Clone(names), own.OwnPlugins(subsystem)...)
+	}
 	list := make([]Plugin, 0, len(names))
 	for _, name := range names {
 		if p, ok := c.Plugin(subsystem, name); ok {
 			list = append(list, p)
 		}
 	}
+	slices.SortStableFunc(list, func(a, b Plugin) int { return cmp.Compare(b.Priority, a.Priority) })
 	return list
+}
+
+// OwnPlugins is offered by a plugin set that has plugins which are not in the
+// catalogue of APISIX's.
+type OwnPlugins interface {
+	// OwnPlugins names them; Schemas describes each.
+	OwnPlugins(subsystem Subsystem) []string
 }
 
 func (c Conf) enabled(subsystem Subsystem, name string) bool {

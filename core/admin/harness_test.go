@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"reflect"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ type bench struct {
 	t       *testing.T
 	store   *fakeStore
 	checker *fakeChecker
+	api     *API
 	url     string
 	mu      sync.Mutex
 	journal []Change
@@ -33,8 +33,8 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 	t.Helper()
 	b := &bench{t: t, store: newFakeStore(), checker: &fakeChecker{}, now: time.Unix(1700000000, 0)}
 	o := Options{
-		Store: b.store, Checker: b.checker, Prefix: "/apisix", KeyRequired: true, StreamEnabled: true,
-		Keys: []Key{{Name: "admin", Key: testKey, Role: "admin"}, {Name: "viewer", Key: "viewkey", Role: "viewer"}},
+		Store: b.store, Checker: b.checker, Prefix: "/apisix", StreamEnabled: true,
+		Access: Access{KeyRequired: true, Keys: []Key{{Name: "admin", Key: testKey, Role: "admin"}, {Name: "viewer", Key: "viewkey", Role: "viewer"}}},
 		Now: func() time.Time {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -51,7 +51,8 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 		change(&o)
 	}
 	t.Cleanup(func() { _ = b.store.Close() })
-	b.url = serve(t, New(o))
+	b.api = New(o)
+	b.url = serve(t, b.api)
 	return b
 }
 
@@ -164,7 +165,5 @@ func (b *bench) match(i int, s step, got string) {
 		b.t.Errorf("step %d, %s %s: body\n%s\nwant\n%s", i, s.method, s.path, got, s.want)
 	}
 }
-
-func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/24")} }
 
 func containsText(s, part string) bool { return strings.Contains(s, part) }

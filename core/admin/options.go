@@ -79,6 +79,19 @@ type Key struct {
 	Role string
 }
 
+// Access says who may use the API. It may change while the API serves.
+type Access struct {
+	// Keys are the administrators. With KeyRequired and no key nobody gets in.
+	Keys []Key
+	// KeyRequired is deployment.admin.admin_key_required.
+	KeyRequired bool
+	// Allow lists the client networks that may talk to the API; empty means
+	// everyone.
+	Allow []netip.Prefix
+	// CORS is deployment.admin.enable_admin_cors.
+	CORS bool
+}
+
 // RoleViewer is the role that may only read.
 const RoleViewer = "viewer"
 
@@ -106,15 +119,8 @@ type Options struct {
 	Checker Checker
 	// Prefix is the etcd prefix, shown in the keys of answers ("/apisix").
 	Prefix string
-	// Keys are the administrators. With KeyRequired and no key nobody gets in.
-	Keys []Key
-	// KeyRequired is deployment.admin.admin_key_required.
-	KeyRequired bool
-	// Allow lists the client networks that may talk to the API; empty means
-	// everyone.
-	Allow []netip.Prefix
-	// CORS is deployment.admin.enable_admin_cors.
-	CORS bool
+	// Access decides who gets in; SetAccess changes it later.
+	Access Access
 	// StreamEnabled tells that apisix.proxy_mode includes stream.
 	StreamEnabled bool
 	// Keyring encrypts secret fields at rest; nil turns that off.

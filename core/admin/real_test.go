@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluicegw/sluice/core/conf"
+	"github.com/sluicegw/sluice/core/conf/schema"
 )
 
 // TestWithTheRealChecks sends what operators send, through the real schemas.
@@ -56,4 +57,38 @@ func TestWithTheRealChecks(t *testing.T) {
 	if !strings.Contains(r.header.Get("X-Sluice-Warnings"), "query") {
 		t.Errorf("warnings: %q, body %s", r.header.Get("X-Sluice-Warnings"), r.text)
 	}
+}
+
+// ownSet has one plugin of the catalogue and one of our own.
+type ownSet struct{ own *schema.Plugin }
+
+func (s ownSet) Known(name string) bool        { return name == "limit-count" || name == "ours" }
+func (s ownSet) KnownStream(string) bool       { return false }
+func (s ownSet) Disabled(string, bool) bool    { return false }
+func (s ownSet) OwnPlugins(Subsystem) []string { return []string{"ours"} }
+
+func (s ownSet) Schemas(name string) *schema.Plugin {
+	if name == "ours" {
+		return s.own
+	}
+	return nil
+}
+
+func TestOnlyEnabledPluginsAreOffered(t *testing.T) {
+	own, err := conf.Catalogue().ParsePlugin("ours", []byte(`{"priority":5000,"schema":{"type":"object","properties":{"a":{"type":"string"}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(o *Options) {
+		o.Checker = Conf{Validator: &conf.Validator{Mode: conf.ModeAdmin, Plugins: ownSet{own}}}
+	})
+	b.run([]step{
+		{"GET", "/plugins/list", ``, 200, `["ours","limit-count"]`},
+		{"GET", "/plugins/list?subsystem=stream", ``, 200, `[]`},
+		{"GET", "/plugins/ours", ``, 200, `~"a":{"type":"string"}`},
+		{"GET", "/plugins/key-auth", ``, 404, `{"error_msg":"plugin not found in subsystem http"}`},
+		{"PUT", "/global_rules/1", `{"plugins":{"ours":{"a":"x"}}}`, 201, ``},
+		{"PUT", "/global_rules/1", `{"plugins":{"ours":{"a":1}}}`, 400, `~failed to check the configuration of plugin ours err: `},
+		{"PUT", "/global_rules/1", `{"plugins":{"key-auth":{}}}`, 400, `~unknown plugin [key-auth]`},
+	})
 }

@@ -109,7 +109,8 @@ func TestRefusedVerbs(t *testing.T) {
 		{"POST", "/secrets/vault", `{}`, 405, "{\"error_msg\":\"not supported `POST` method for secret\"}"},
 		{"GET", "/nonsense", ``, 404, `{"error_msg":"Unsupported resource type: nonsense"}`},
 		{"GET", "/credentials", ``, 404, `{"error_msg":"Unsupported resource type: credentials"}`},
-		{"POST", "/schema/route", `{}`, 404, ``},
+		{"POST", "/schema/route", `{}`, 404, `{"error_msg":"not found"}`},
+		{"PUT", "/plugins/limit-count", `{}`, 404, `{"error_msg":"not found"}`},
 		{"GET", "/configs", ``, 404, `{"error_msg":"Unsupported resource type: configs"}`},
 	})
 }

@@ -16,16 +16,19 @@ func decode(text []byte) (any, error) {
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return nil, fmt.Errorf("%w at character %d", err, syntax.Offset)
-		}
-		return nil, err
+		return nil, explainSyntax(text, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("expected the end but found more at character %d", dec.InputOffset())
+		return nil, explainSyntax(text, errors.New("more than one value"))
 	}
 	return v, nil
+}
+
+func explainSyntax(text []byte, err error) error {
+	if known := syntaxError(text); known != "" {
+		return errors.New(known)
+	}
+	return err
 }
 
 // decodeObject reads a stored value, which must be a JSON object.

@@ -18,6 +18,8 @@ var DefaultKeys = []string{"qeddd145sfvddff3", "edd1c9f0985e76a2"}
 // immutable and safe for concurrent use. The nil keyring changes nothing.
 type Keyring struct {
 	keys []key
+	// keysOnly leaves plugin fields plain when writing.
+	keysOnly bool
 }
 
 type key struct {
@@ -45,6 +47,11 @@ func New(keys []string) (*Keyring, error) {
 	}
 	return k, nil
 }
+
+// KeysOnly returns a keyring that encrypts private keys but no plugin fields:
+// data_encryption.enable_encrypt_fields false. What is already encrypted is
+// still opened.
+func (k *Keyring) KeysOnly() *Keyring { return &Keyring{keys: k.keys, keysOnly: true} }
 
 // Encrypt returns the base64 text of plain under the first key.
 func (k *Keyring) Encrypt(plain string) string {

@@ -133,6 +133,44 @@ func TestFormerFieldsAreOpened(t *testing.T) {
 	}
 }
 
+func TestKeysOnly(t *testing.T) {
+	k := ring(t, DefaultKeys...)
+	v := parsed(t, `{"plugins":{"limit-count":{"redis_password":"s1"}},"upstream":{"tls":{"client_key":"---pem"}}}`)
+	k.KeysOnly().EncryptObject(conf.KindRoute, "1", v)
+	want := parsed(t, `{"plugins":{"limit-count":{"redis_password":"s1"}},"upstream":{"tls":{"client_key":"`+k.Encrypt("---pem")+`"}}}`)
+	if !reflect.DeepEqual(v, want) {
+		t.Errorf("%v", v)
+	}
+	if got, ok := k.KeysOnly().Decrypt(k.Encrypt("x")); !ok || got != "x" {
+		t.Error("what was encrypted is not opened")
+	}
+}
+
+func TestOpen(t *testing.T) {
+	k := ring(t, DefaultKeys...)
+	f := func(kind conf.Kind, id, value, want string) {
+		t.Helper()
+		if got := k.Open(conf.Object{Kind: kind, ID: id, Value: []byte(value)}); string(got.Value) != want {
+			t.Errorf("%s %s: %s, want %s", kind, value, got.Value, want)
+		}
+	}
+	sealed := k.Encrypt("s1")
+	f(conf.KindConsumer, "c", `{"plugins":{"key-auth":{"key":"`+sealed+`"}}}`, `{"plugins":{"key-auth":{"key":"s1"}}}`)
+	f(conf.KindRoute, "1", `{ "uri": "/<a>&" }`, `{ "uri": "/<a>&" }`)
+	f(conf.KindRoute, "1", `{"a":"<&>","n":1.50,"plugins":{"csrf":{"key":"`+sealed+`"}}}`, `{"a":"<&>","n":1.50,"plugins":{"csrf":{"key":"s1"}}}`)
+	f(conf.KindSSL, "1", `{"key":"`+k.Encrypt("---k")+`"}`, `{"key":"---k"}`)
+	f(conf.KindUpstream, "1", `{"tls":{"client_key":"`+k.Encrypt("---k")+`"}}`, `{"tls":{"client_key":"---k"}}`)
+	f(conf.KindPluginMetadata, "azure-functions", `{"master_apikey":"`+sealed+`"}`, `{"master_apikey":"s1"}`)
+	f(conf.KindPluginMetadata, "http-logger", `{"x":"`+sealed+`"}`, `{"x":"`+sealed+`"}`)
+	f(conf.KindRoute, "1", `{"desc":"say \"hi\"","plugins":{"csrf":{"key":"`+sealed+`"}}}`, `{"desc":"say \"hi\"","plugins":{"csrf":{"key":"s1"}}}`)
+	f(conf.KindSSL, "1", `{"key":`, `{"key":`)
+	f(conf.KindSSL, "1", `7`, `7`)
+	f(conf.KindSSL, "1", `null`, `null`)
+	if o := k.Open(conf.Object{Kind: conf.KindSSL, ID: "1"}); !o.Deleted() {
+		t.Error("a removal became an object")
+	}
+}
+
 func FuzzDecrypt(f *testing.F) {
 	k := ring(f, DefaultKeys...)
 	f.Add("plain", "qeddd145sfvddff3")

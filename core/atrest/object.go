@@ -13,7 +13,9 @@ func (k *Keyring) EncryptObject(kind conf.Kind, pluginID string, value map[strin
 	if k == nil {
 		return
 	}
-	k.walkPlugins(kind, pluginID, value, k.Encrypt, fields)
+	if !k.keysOnly {
+		k.walkPlugins(kind, pluginID, value, k.Encrypt, fields)
+	}
 	k.walkKeys(kind, value, k.EncryptPEM)
 }
 
