@@ -119,7 +119,8 @@ func newGateway(t testing.TB, change func(*Config, *req.Upstream, *req.Effective
 	}
 	ln.Close()
 	g.addr = ln.Addr().String()
-	if err := g.Start([]Socket{{FD: int(f.Fd())}}); err != nil {
+	g.Start()
+	if err := g.Accept([]Socket{{FD: int(f.Fd())}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -6,7 +6,6 @@ package listen
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +58,7 @@ type Server struct {
 type Socket struct {
 	FD   int
 	Loop int
-	Addr netip.AddrPort
+	Addr string // for messages
 }
 
 // New makes a server. It serves once SetSnapshot and Start were called.
@@ -92,25 +91,8 @@ func (s *Server) SetSnapshot(snap *req.Snapshot) { s.snap.Store(snap) }
 // Snapshot is the configuration in use.
 func (s *Server) Snapshot() *req.Snapshot { return s.snap.Load() }
 
-// Start begins to accept on socks. A snapshot must have been set.
-func (s *Server) Start(socks []Socket) error {
-	if s.snap.Load() == nil {
-		panic("BUG: listen started without a snapshot")
-	}
-	for _, sk := range socks {
-		if sk.Loop < 0 || sk.Loop >= len(s.loops) {
-			return fmt.Errorf("socket for %s names loop %d of %d", sk.Addr, sk.Loop, len(s.loops))
-		}
-		// Accepted sockets inherit it: responses leave at once.
-		_ = unix.SetsockoptInt(sk.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		w := s.loops[sk.Loop]
-		ln, err := w.loop.Listen(sk.FD, w.accept)
-		if err != nil {
-			return fmt.Errorf("listen on %s: %w", sk.Addr, err)
-		}
-		ln.OnError = w.acceptFailed
-		w.listeners = append(w.listeners, ln)
-	}
+// Start runs the loops. They accept nothing yet.
+func (s *Server) Start() {
 	for _, w := range s.loops {
 		s.wg.Add(1)
 		go func() {
@@ -121,6 +103,29 @@ func (s *Server) Start(socks []Socket) error {
 		}()
 	}
 	go s.watchStalls()
+}
+
+// Accept begins to take connections from socks. A snapshot must have been set.
+// The descriptors stay the caller's.
+func (s *Server) Accept(socks []Socket) error {
+	if s.snap.Load() == nil {
+		panic("BUG: connections are accepted without a snapshot")
+	}
+	errs := make(chan error, len(socks))
+	for _, sk := range socks {
+		if sk.Loop < 0 || sk.Loop >= len(s.loops) {
+			return fmt.Errorf("socket for %s names loop %d of %d", sk.Addr, sk.Loop, len(s.loops))
+		}
+		// Accepted sockets inherit it: responses leave at once.
+		_ = unix.SetsockoptInt(sk.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		w := s.loops[sk.Loop]
+		w.loop.Post(func() { errs <- w.listen(sk) })
+	}
+	for range socks {
+		if err := <-errs; err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

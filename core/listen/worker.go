@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -46,9 +47,19 @@ type Counters struct {
 
 func add(c *atomic.Uint64) { c.Store(c.Load() + 1) }
 
+func (w *worker) listen(sk Socket) error {
+	ln, err := w.loop.Listen(sk.FD, w.accept)
+	if err != nil {
+		return fmt.Errorf("accept on %s: %w", sk.Addr, err)
+	}
+	ln.OnError = w.acceptFailed
+	w.listeners = append(w.listeners, ln)
+	return nil
+}
+
 func (w *worker) accept(fd int, peer netip.AddrPort) {
 	add(&w.stats.Accepted)
-	if int(w.stats.Active.Load()) >= w.srv.cfg.MaxConns || w.srv.drain.Load() {
+	if int(w.stats.Active.Load()) >= w.srv.cfg.MaxConns {
 		add(&w.stats.Refused)
 		_, _ = unix.Write(fd, refusal)
 		unix.Close(fd)
@@ -133,6 +144,8 @@ const drainGrace = int64(time.Second)
 // startDrain stops accepting and lets the connections come to their end.
 func (w *worker) startDrain() {
 	for _, ln := range w.listeners {
+		// Those that wait already are served: nobody else may hold the socket.
+		ln.Flush()
 		ln.Close()
 	}
 	w.listeners = nil

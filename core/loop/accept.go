@@ -53,6 +53,20 @@ func (ln *Listener) Close() {
 	ln.conn.Close()
 }
 
+// flushLimit bounds how many waiting connections Flush takes.
+const flushLimit = 65536 / acceptBatch
+
+// Flush takes the connections that are waiting now.
+func (ln *Listener) Flush() {
+	ln.conn.state |= readable
+	for range flushLimit {
+		if ln.conn.Closed() || !ln.conn.Readable() {
+			return
+		}
+		ln.Ready(&ln.conn)
+	}
+}
+
 // Ready implements Handler.
 func (ln *Listener) Ready(c *Conn) {
 	for range acceptBatch {
