@@ -19,7 +19,7 @@ const (
 )
 
 // saveChart draws the results in dir as dir/chart.svg: a group of bars per
-// scenario, scaled to its longest bar.
+// scenario, scaled to its longest bar. Latencies are not in it.
 func saveChart(dir string) error {
 	all, err := loadResults(dir)
 	if err != nil {
@@ -32,6 +32,9 @@ func drawChart(all []result) string {
 	var b strings.Builder
 	y := 62
 	for _, r := range all {
+		if r.RequestRate != 0 {
+			continue
+		}
 		y = drawGroup(&b, r, y)
 	}
 	head := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="13">

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,9 +29,9 @@ type running struct {
 	done            chan struct{}
 }
 
-// launch starts a command pinned to cores (as taskset takes them) and waits until it answers 200 on
-// path.
-func launch(ctx context.Context, name, dir, addr, path, cores string, cmd *exec.Cmd) (*running, error) {
+// launch starts a command pinned to cores (as taskset takes them) and waits
+// until it answers the scenario's request with 200.
+func launch(ctx context.Context, name, dir, addr, cores string, s scenario, cmd *exec.Cmd) (*running, error) {
 	pinned := exec.Command("taskset", append([]string{"-c", cores}, cmd.Args...)...)
 	pinned.Dir, pinned.Env = cmd.Dir, cmd.Env
 	pinned.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -44,7 +45,7 @@ func launch(ctx context.Context, name, dir, addr, path, cores string, cmd *exec.
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	go func() { pinned.Wait(); close(r.done) }()
-	if err := r.await(ctx, path); err != nil {
+	if err := r.await(ctx, s); err != nil {
 		text, _ := os.ReadFile(log.Name())
 		r.stop()
 		return nil, fmt.Errorf("%s does not answer on %s: %w\n%s", name, addr, err, text[max(0, len(text)-4096):])
@@ -52,7 +53,7 @@ func launch(ctx context.Context, name, dir, addr, path, cores string, cmd *exec.
 	return r, nil
 }
 
-func (r *running) await(ctx context.Context, path string) error {
+func (r *running) await(ctx context.Context, s scenario) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -66,7 +67,15 @@ func (r *running) await(ctx context.Context, path string) error {
 			return errors.New("it has ended")
 		case <-tick.C:
 		}
-		resp, err := http.Get("http://" + r.addr + path)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+s.Path(), nil)
+		if err != nil {
+			return err
+		}
+		for _, h := range s.Headers {
+			name, value, _ := strings.Cut(h, ": ")
+			req.Header.Set(name, value)
+		}
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			last = err
 			continue

@@ -35,6 +35,22 @@ frontend in
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Forwarded-Port %[dst_port]
 `)
+	if s.Features {
+		keys := filepath.Join(dir, "keys.map")
+		var m strings.Builder
+		for i := range consumers {
+			fmt.Fprintf(&m, "%s consumer%d\n", consumerKey(i), i)
+		}
+		if err := os.WriteFile(keys, []byte(m.String()), 0o644); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, `  http-request set-var(txn.consumer) req.hdr(apikey),map_str(%s)
+  http-request deny deny_status 401 unless { var(txn.consumer) -m found }
+  stick-table type string len 32 size 10k expire 60s store http_req_rate(60s)
+  http-request track-sc0 var(txn.consumer)
+  http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1000000000 }
+`, keys)
+	}
 	if s.Routes > 0 {
 		table := filepath.Join(dir, "routes.map")
 		var m strings.Builder

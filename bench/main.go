@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -103,6 +104,7 @@ func run(ctx context.Context, o options) error {
 	}
 	machine := describeMachine(o)
 	fmt.Println(machine)
+	var failures []error
 	for _, s := range o.scenarios {
 		sub := filepath.Join(dir, s.Name)
 		measure := measureLoad
@@ -114,7 +116,13 @@ func run(ctx context.Context, o options) error {
 		}
 		r, err := measure(ctx, o, sub, s)
 		if err != nil {
-			return fmt.Errorf("scenario %s: %w", s.Name, err)
+			// The others are worth measuring all the same.
+			failures = append(failures, fmt.Errorf("scenario %s: %w", s.Name, err))
+			fmt.Println(failures[len(failures)-1])
+			if ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		r.Machine = machine
 		r.print(os.Stdout)
@@ -124,10 +132,10 @@ func run(ctx context.Context, o options) error {
 			}
 		}
 	}
-	if o.results == "" {
-		return nil
+	if o.results != "" {
+		failures = append(failures, saveChart(o.results))
 	}
-	return saveChart(o.results)
+	return errors.Join(failures...)
 }
 
 // contenders lists who takes part; nginx comes first, everybody is compared

@@ -59,7 +59,7 @@ func startField(ctx context.Context, o options, dir string, s scenario) (f *fiel
 	if err != nil {
 		return f, err
 	}
-	if f.upstream, err = launch(ctx, "the upstream", upDir, upAddr, s.Path(), fmt.Sprint(o.loadCore), cmd); err != nil {
+	if f.upstream, err = launch(ctx, "the upstream", upDir, upAddr, fmt.Sprint(o.loadCore), s, cmd); err != nil {
 		return f, err
 	}
 	for _, c := range o.contenders(s) {
@@ -75,7 +75,7 @@ func startField(ctx context.Context, o options, dir string, s scenario) (f *fiel
 		if err != nil {
 			return f, err
 		}
-		g, err := launch(ctx, c.Name, gwDir, addr, s.Path(), fmt.Sprint(o.gatewayCore), cmd)
+		g, err := launch(ctx, c.Name, gwDir, addr, fmt.Sprint(o.gatewayCore), s, cmd)
 		if err != nil {
 			return f, err
 		}

@@ -56,7 +56,8 @@ func upstreamCommand(dir string, s scenario, listen string) (*exec.Cmd, error) {
 }
 
 // nginxGateway proxies with the forwarding headers that the other gateways
-// send too. Its pool holds every connection it can need, and bodies stream
+// send too, with a map of keys and limit_req where features are asked for. Its
+// pool holds every connection it can need, and bodies stream
 // through it in both directions.
 func nginxGateway(dir string, s scenario, listen, upstream string) (*exec.Cmd, error) {
 	var b strings.Builder
@@ -74,9 +75,18 @@ func nginxGateway(dir string, s scenario, listen, upstream string) (*exec.Cmd, e
   proxy_max_temp_file_size 0;
   proxy_buffer_size 32k;
   proxy_buffers 8 32k;
-  server {
-    listen %s backlog=4096;
-`, upstream, listen)
+`, upstream)
+	if s.Features {
+		b.WriteString("  map_hash_max_size 4096;\n  map $http_apikey $consumer {\n    default \"\";\n")
+		for i := range consumers {
+			fmt.Fprintf(&b, "    %s consumer%d;\n", consumerKey(i), i)
+		}
+		b.WriteString("  }\n  limit_req_zone $consumer zone=per_consumer:10m rate=1000000r/s;\n")
+	}
+	fmt.Fprintf(&b, "  server {\n    listen %s backlog=4096;\n", listen)
+	if s.Features {
+		b.WriteString("    if ($consumer = \"\") { return 401; }\n    limit_req zone=per_consumer burst=1000000 nodelay;\n")
+	}
 	for i := range s.Routes {
 		fmt.Fprintf(&b, "    location /service/%d/ { proxy_pass http://back; }\n", i)
 	}

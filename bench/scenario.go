@@ -14,11 +14,16 @@ type scenario struct {
 	// Conns is the number of client connections; Body the size of the
 	// response body, Upload of the request body, in bytes.
 	Conns, Body, Upload int
+	// Target is the request target, empty for the scenario's usual one.
+	Target string
 	// Headers are further request header fields.
 	Headers []string
 	// Routes is how many routes are configured besides the one that is asked
 	// for, which comes last.
 	Routes int
+	// Features switches on what an API needs: the key of one of 1,000 consumers
+	// is checked, the consumer's rate limited, the request counted.
+	Features bool
 	// Idle, when not 0, makes this a memory scenario: so many keep-alive
 	// connections are opened, send one request each and fall silent.
 	Idle int
@@ -31,7 +36,10 @@ type scenario struct {
 
 // Path is the request target.
 func (s scenario) Path() string {
-	if s.Routes > 0 {
+	switch {
+	case s.Target != "":
+		return s.Target
+	case s.Routes > 0:
 		return "/service/last/item"
 	}
 	return "/bench"
@@ -69,6 +77,11 @@ var browserHeaders = []string{
 	"Dnt: 1",
 }
 
+// consumers is how many there are in a scenario with features.
+const consumers = 1000
+
+func consumerKey(i int) string { return fmt.Sprintf("key-%04d-3d5f8a1c9e7b", i) }
+
 // scenarios is the table of what can be measured, in the order of the report.
 var scenarios = []scenario{
 	{Name: "plain", About: "1 KiB response, 64 connections"},
@@ -78,6 +91,8 @@ var scenarios = []scenario{
 	{Name: "body16k", About: "16 KiB response", Body: 16 << 10},
 	{Name: "browser", About: "1.5 KiB of request headers", Headers: browserHeaders},
 	{Name: "routes10k", About: "the last of 10,000 routes", Routes: 10_000},
+	{Name: "features", About: "key of one of 1,000 consumers, rate limit, metrics", Features: true,
+		Headers: []string{"apikey: " + consumerKey(500)}},
 	{Name: "down1m", About: "1 MiB response", Body: 1 << 20, Conns: 16},
 	{Name: "up1m", About: "1 MiB request body", Upload: 1 << 20, Conns: 16},
 	{Name: "latency", About: "latency at half of the rate that nginx reaches, counted from the due time", Load: 0.5},

@@ -67,6 +67,17 @@ routes:
 	if s.Routes > 0 {
 		uri = "/service/last/*"
 	}
-	fmt.Fprintf(&b, "  - {id: last, uri: %q, upstream_id: back}\n#END\n", uri)
+	plugins := ""
+	if s.Features {
+		plugins = ", plugins: {key-auth: {}, limit-count: {count: 1000000000, time_window: 60, key: consumer_name, rejected_code: 429}, prometheus: {}}"
+	}
+	fmt.Fprintf(&b, "  - {id: last, uri: %q, upstream_id: back%s}\n", uri, plugins)
+	if s.Features {
+		b.WriteString("consumers:\n")
+		for i := range consumers {
+			fmt.Fprintf(&b, "  - {username: consumer%d, plugins: {key-auth: {key: %s}}}\n", i, consumerKey(i))
+		}
+	}
+	b.WriteString("#END\n")
 	return b.String()
 }

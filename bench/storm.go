@@ -36,7 +36,7 @@ func measureStorm(ctx context.Context, o options, dir string, s scenario) (resul
 	if err != nil {
 		return res, err
 	}
-	up, err := launch(ctx, "the upstream", upDir, upAddr, s.Path(), fmt.Sprint(o.loadCore), cmd)
+	up, err := launch(ctx, "the upstream", upDir, upAddr, fmt.Sprint(o.loadCore), s, cmd)
 	if err != nil {
 		return res, err
 	}
@@ -77,7 +77,7 @@ func stormEngine(ctx context.Context, o options, dir string, s scenario, engine,
 	// The loop is pinned to the first core by the gateway itself; its control
 	// process and background work may use the other one, as on a real host.
 	name := "sluice-" + engine
-	g, err := launch(ctx, name, dir, status, "/status/ready", fmt.Sprintf("%d,%d", o.gatewayCore, o.loadCore), gw)
+	g, err := launch(ctx, name, dir, status, fmt.Sprintf("%d,%d", o.gatewayCore, o.loadCore), scenario{Target: "/status/ready"}, gw)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func stormEngine(ctx context.Context, o options, dir string, s scenario, engine,
 		return err
 	}
 	traffic := &running{name: name, addr: addr, done: g.done}
-	if err := traffic.await(ctx, s.Path()); err != nil {
+	if err := traffic.await(ctx, s); err != nil {
 		return fmt.Errorf("after %d routes were written: %w", s.Routes, err)
 	}
 	fmt.Printf("%s: %d routes written and live after %v\n", name, s.Routes, time.Since(begin).Round(10*time.Millisecond))
