@@ -108,6 +108,20 @@ func TestChangeSetRemovesAConsumerWithCredentials(t *testing.T) {
 	})
 }
 
+func TestChangeSetHandsAKeyOn(t *testing.T) {
+	b := newBench(t, nil)
+	b.run([]step{
+		{"PUT", "/consumers/a", `{"username":"a","plugins":{"basic-auth":{"username":"u"}}}`, 201, ``},
+		{"PUT", "/consumers/a/credentials/1", `{"plugins":{"key-auth":{"key":"k"}}}`, 201, ``},
+		{"POST", "/changes", `{"changes":[
+			{"path":"/consumers/b","value":{"username":"b","plugins":{"key-auth":{"key":"k"},"basic-auth":{"username":"u"}}}},
+			{"method":"DELETE","path":"/consumers/a"}]}`, 200, ``},
+		{"POST", "/changes", `{"changes":[
+			{"path":"/consumers/c","value":{"username":"c","plugins":{"key-auth":{"key":"n"}}}},
+			{"path":"/consumers/d","value":{"username":"d","plugins":{"key-auth":{"key":"n"}}}}]}`, 400, `~duplicate key found with consumer: d`},
+	})
+}
+
 func TestChangeSetIsPlannedAgainAfterARace(t *testing.T) {
 	b := newBench(t, nil)
 	b.run([]step{{"PUT", "/routes/1", `{"uri":"/a"}`, 201, ``}})

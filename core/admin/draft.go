@@ -44,7 +44,8 @@ type edit struct {
 	force bool
 	// warnings are what the check had to say of the value.
 	warnings []string
-	// below are objects that go with a deleted one.
+	// below are objects that go with a deleted one; the store removes them
+	// with it.
 	below []conf.Object
 }
 
@@ -68,6 +69,9 @@ func (api *API) newDraft(ctx context.Context) *draft {
 
 // stored returns the object in the store, nil when there is none.
 func (d *draft) stored(kind conf.Kind, id string) (*conf.Object, error) {
+	if !fitID(kind, id) {
+		return nil, nil
+	}
 	o, err := d.api.o.Store.Get(d.ctx, kind, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
@@ -108,7 +112,7 @@ func (d *draft) each(kind conf.Kind, mark string, visit func(id string, value ma
 	text := []byte(mark)
 	for i := range listing.Objects {
 		o := &listing.Objects[i]
-		if _, ok := d.at[objectKey{kind, o.ID}]; ok || !bytes.Contains(o.Value, text) {
+		if _, ok := d.at[objectKey{kind, o.ID}]; ok || !bytes.Contains(o.Value, text) || d.goesAlong(o) {
 			continue
 		}
 		value, err := decodeObject(o.Value)
@@ -128,6 +132,16 @@ func (d *draft) each(kind conf.Kind, mark string, visit func(id string, value ma
 		}
 	}
 	return nil
+}
+
+// goesAlong tells whether an object is removed with the one above it.
+func (d *draft) goesAlong(o *conf.Object) bool {
+	if o.Kind != conf.KindCredential {
+		return false
+	}
+	username, _, _ := cutCredential(o.ID)
+	consumer, ok := d.at[objectKey{conf.KindConsumer, username}]
+	return ok && consumer.after == nil
 }
 
 // plan adds an edit, or folds it into the earlier one of the same object.
@@ -178,9 +192,6 @@ func (d *draft) verifyEdit(e *edit) error {
 // commit writes the draft in one transaction, bound to the states it was
 // planned on. store.ErrConflict says that it has to be planned again.
 func (d *draft) commit() (store.TxnResult, error) {
-	if len(d.edits) == 1 && d.edits[0].after == nil {
-		return d.commitDelete(d.edits[0])
-	}
 	ops := make([]store.Op, 0, len(d.edits)+len(d.guards))
 	for _, e := range d.edits {
 		op := store.Op{Type: store.OpPut, Kind: e.res.kind, ID: e.id, Value: e.stored, TTL: e.ttl, Cond: store.IfAbsent}
@@ -195,11 +206,6 @@ func (d *draft) commit() (store.TxnResult, error) {
 			op.Type = store.OpCheck
 		}
 		ops = append(ops, op)
-		for _, o := range e.below {
-			if _, own := d.at[objectKey{o.Kind, o.ID}]; !own {
-				ops = append(ops, store.Op{Type: store.OpDelete, Kind: o.Kind, ID: o.ID})
-			}
-		}
 	}
 	for key := range d.guards {
 		if _, own := d.at[key]; !own && len(ops) < d.api.o.Store.MaxTxnOps() {
@@ -207,14 +213,4 @@ func (d *draft) commit() (store.TxnResult, error) {
 		}
 	}
 	return d.api.o.Store.Txn(d.ctx, ops)
-}
-
-// commitDelete removes one object with all that lies below it, however much
-// that is.
-func (d *draft) commitDelete(e *edit) (store.TxnResult, error) {
-	rev, err := d.api.o.Store.Delete(d.ctx, e.res.kind, e.id)
-	if errors.Is(err, store.ErrNotFound) {
-		return store.TxnResult{}, store.ErrConflict
-	}
-	return store.TxnResult{Rev: rev, Puts: []store.PutResult{{Rev: rev}}}, err
 }

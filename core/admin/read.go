@@ -36,6 +36,9 @@ func (c *call) get(a address) error {
 		return c.list(a)
 	}
 	id := a.objectID(a.id)
+	if !fitID(a.res.kind, id) {
+		return notFound()
+	}
 	o, err := c.api.o.Store.Get(c.ctx, a.res.kind, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound()

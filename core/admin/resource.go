@@ -2,6 +2,7 @@ package admin
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/sluicegw/sluice/core/conf"
 	"github.com/sluicegw/sluice/core/store"
@@ -208,6 +209,19 @@ var managers = map[string]bool{"vault": true, "aws": true, "gcp": true}
 // validName is what may become part of a key in the store. The schemas say
 // the same; this guards the key space even where a schema is silent.
 var validName = regexp.MustCompile(`^[a-zA-Z0-9_.\-]{1,256}$`)
+
+// fitID tells whether an object may exist under the id at all.
+func fitID(kind conf.Kind, id string) bool {
+	switch kind {
+	case conf.KindSecret:
+		manager, last, ok := strings.Cut(id, "/")
+		return ok && validName.MatchString(manager) && validName.MatchString(last)
+	case conf.KindCredential:
+		username, last, nested := cutCredential(id)
+		return nested && validName.MatchString(username) && validName.MatchString(last)
+	}
+	return validName.MatchString(id)
+}
 
 // address is a resource path taken apart.
 type address struct {
