@@ -7,16 +7,11 @@ import (
 
 // Classes of bytes.
 const (
-	isToken  uint8 = 1 << iota // may stand in a field name or method
-	isUpper                    // may stand in a method that we accept
-	isTarget                   // may stand in a request target
-	isUnder                    // '_'
+	isToken uint8 = 1 << iota // may stand in a field name or method
+	isUpper                   // may stand in a method that we accept
 )
 
 var class = func() (t [256]uint8) {
-	for c := '!'; c <= '~'; c++ {
-		t[c] |= isTarget
-	}
 	for c := '0'; c <= '9'; c++ {
 		t[c] |= isToken
 	}
@@ -28,13 +23,25 @@ var class = func() (t [256]uint8) {
 		t[c] |= isToken
 	}
 	t['-'] |= isUpper
-	t['_'] |= isUpper | isUnder
-	for c := 0x80; c < 0x100; c++ {
-		t[c] |= isTarget // refused or escaped by who reads the target
-	}
-	t['#'] &^= isTarget
+	t['_'] |= isUpper
 	return t
 }()
+
+// oddInName is 0 for the bytes that most field names consist of.
+var oddInName = func() (t [256]uint8) {
+	for c := range t {
+		if class[c]&isToken == 0 {
+			t[c] = oddByte
+		}
+	}
+	t['_'] = oddUnderscore
+	return t
+}()
+
+const (
+	oddUnderscore uint8 = 1 << iota
+	oddByte             // may not stand in a name
+)
 
 // Eight bytes are tested at once: (x - 0x01..) &^ x & 0x80.. has the high bit
 // of each zero byte, and perhaps of bytes above one, so its lowest bit is

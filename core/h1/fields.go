@@ -40,15 +40,14 @@ func readField(b []byte, p int, f *Field) (next int, res lineResult, err *Error)
 	if id == Other {
 		// Equal to a known name is a valid name; others are looked at.
 		name := b[p:colon]
-		var all, any uint8 = 0xff, 0
+		var odd uint8
 		for _, c := range name {
-			all &= class[c]
-			any |= class[c]
+			odd |= oddInName[c]
 		}
-		if all&isToken == 0 || len(name) == 0 || len(name) > maxName {
+		if odd&oddByte != 0 || len(name) == 0 || len(name) > maxName {
 			return p, lineBad, badName(name)
 		}
-		if any&isUnder != 0 {
+		if odd != 0 {
 			f.flags |= underscore
 			id = shadow(name)
 		} else if isConsumerName(name) {
@@ -117,6 +116,11 @@ func badValue(c byte) *Error {
 		return ErrLineEnd
 	}
 	return ErrFieldValue
+}
+
+// isKeepAlive recognises what nearly all Connection fields hold.
+func isKeepAlive(v []byte) bool {
+	return len(v) == len("keep-alive") && equalFold(v, "keep-alive")
 }
 
 // nextToken returns the first non-empty element of a comma-separated list and

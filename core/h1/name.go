@@ -197,6 +197,7 @@ type known struct {
 	mid, midFold     uint64
 	n                uint8
 	id               ID
+	_                [14]byte // a cache line each
 }
 
 var (

@@ -26,6 +26,7 @@ type Request struct {
 
 	form   Form
 	close  bool // Connection says close
+	saved  bool // first holds something
 	edited bool // method or target differ from the request line in the buffer
 	method span
 	target span
@@ -52,10 +53,23 @@ const (
 
 // Reset makes r ready to scan the next head.
 func (r *Request) Reset() {
-	h, aux := r.Header, r.aux
-	*r = Request{Header: h, aux: aux[:0]}
+	// Field by field: that is cheaper than a new value around the old buffers.
 	r.Header.Reset()
 	r.ContentLength = -1
+	r.MethodCode, r.Minor = MethodOther, 0
+	r.Chunked, r.Close, r.Expect100 = false, false, false
+	r.Upgrade, r.WebSocket, r.ConnectionNames = false, false, false
+	r.form, r.close, r.edited = OriginForm, false, false
+	r.method, r.target, r.raw = span{}, span{}, span{}
+	r.line, r.pos, r.looked = 0, 0, 0
+	if r.saved {
+		r.saved = false
+		r.first = [5]span{}
+	}
+	if cap(r.aux) > keepBytes {
+		r.aux = nil
+	}
+	r.aux = r.aux[:0]
 }
 
 // Method returns the method as it will be sent.
@@ -129,6 +143,7 @@ func (r *Request) SaveOriginal(id ID) {
 	if i := r.IndexID(id, 0); i >= 0 {
 		f := &r.fields[i]
 		r.first[originalSlot(id)] = span{f.val, f.valLen}
+		r.saved = true
 	}
 }
 

@@ -284,10 +284,14 @@ func checkCoding(v []byte) *Error {
 
 // connection notes the options of one Connection field.
 func (r *Request) connection(v []byte) {
+	if isKeepAlive(v) {
+		r.Close = r.close // close wins, in whatever order they come
+		return
+	}
 	for t, rest := nextToken(v); t != nil; t, rest = nextToken(rest) {
 		switch {
 		case equalFold(t, "keep-alive"):
-			r.Close = r.close // close wins, in whatever order they come
+			r.Close = r.close
 		case equalFold(t, "close"):
 			r.close, r.Close = true, true
 		case equalFold(t, "upgrade"):

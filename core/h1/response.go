@@ -46,10 +46,12 @@ type Response struct {
 
 // Reset makes r ready for the next head.
 func (r *Response) Reset() {
-	h := r.Header
-	*r = Response{Header: h}
 	r.Header.Reset()
 	r.ContentLength = -1
+	r.StatusCode, r.Body, r.Minor = 0, BodyNone, 0
+	r.Close, r.Interim, r.ConnectionNames = false, false, false
+	r.chunked, r.close = false, false
+	r.reason, r.pos, r.looked = span{}, 0, 0
 }
 
 // Reason returns the reason phrase as the upstream wrote it, empty when it
@@ -188,6 +190,10 @@ func (r *Response) act(b []byte, f *Field) *Error {
 		}
 		r.chunked = true
 	case Connection:
+		if isKeepAlive(v) {
+			r.Close = r.close
+			return nil
+		}
 		for t, rest := nextToken(v); t != nil; t, rest = nextToken(rest) {
 			switch {
 			case equalFold(t, "keep-alive"):
