@@ -158,6 +158,17 @@ func measureLoad(ctx context.Context, o options, dir string, s scenario) (result
 		res.Samples = append(res.Samples, inRound...)
 		fmt.Printf("%s round %d of %d:%s\n", s.Name, round, o.rounds, roundLine(inRound))
 	}
+	if s.Load > 0 {
+		return res, nil
+	}
+	res.Syscalls = map[string]float64{}
+	for _, g := range f.gateways {
+		n, err := syscallsPerRequest(ctx, g, func() (load, error) { return runWrk(ctx, dir, s, o.loadCore, g.addr, time.Second) })
+		if err != nil {
+			return res, fmt.Errorf("%s: counting system calls: %w", g.name, err)
+		}
+		res.Syscalls[g.name] = n
+	}
 	return res, nil
 }
 

@@ -19,8 +19,11 @@ type result struct {
 	Time     time.Time `json:"time"`
 	Seconds  float64   `json:"seconds_per_sample,omitempty"`
 	// RequestRate is the constant rate of the latency scenario.
-	RequestRate float64  `json:"requests_per_second_due,omitempty"`
-	Samples     []sample `json:"samples"`
+	RequestRate float64 `json:"requests_per_second_due,omitempty"`
+	// Syscalls are system calls per request by gateway, 0 where they could not
+	// be counted.
+	Syscalls map[string]float64 `json:"syscalls_per_request,omitempty"`
+	Samples  []sample           `json:"samples"`
 }
 
 // row is one gateway over all rounds: medians.
@@ -111,10 +114,10 @@ func (r result) print(w io.Writer) {
 		}
 		return
 	}
-	fmt.Fprintln(tw, "gateway\tCPU µs/req\tuser\tsys\treq/s\tp50\tp99\tratio to nginx\tlowest\thighest\t")
+	fmt.Fprintln(tw, "gateway\tCPU µs/req\tuser\tsys\treq/s\tp50\tp99\tratio to nginx\tlowest\thighest\tsyscalls/req\t")
 	for _, x := range rows {
-		fmt.Fprintf(tw, "%s\t%.2f\t%.2f\t%.2f\t%.0f\t%v\t%v\t%.3f\t%.3f\t%.3f\t\n", x.Gateway, x.User+x.Sys, x.User, x.Sys,
-			x.Rate, x.P50, x.P99, x.Ratio, x.LowRatio, x.HighRatio)
+		fmt.Fprintf(tw, "%s\t%.2f\t%.2f\t%.2f\t%.0f\t%v\t%v\t%.3f\t%.3f\t%.3f\t%.2f\t\n", x.Gateway, x.User+x.Sys, x.User, x.Sys,
+			x.Rate, x.P50, x.P99, x.Ratio, x.LowRatio, x.HighRatio, r.Syscalls[x.Gateway])
 	}
 }
 

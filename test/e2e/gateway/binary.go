@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -31,7 +32,7 @@ func Binary(t testing.TB) string {
 			return
 		}
 		build.path = filepath.Join(build.dir, "gw")
-		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/gw")
+		cmd := exec.Command("go", goBuild("-o", build.path, "./cmd/gw")...)
 		cmd.Dir = Root()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			build.err = fmt.Errorf("building ./cmd/gw: %v\n%s", err, out)
@@ -41,6 +42,11 @@ func Binary(t testing.TB) string {
 		t.Fatalf("no gateway binary to test: %v", build.err)
 	}
 	return build.path
+}
+
+// goBuild adds the environment's GW_BUILDFLAGS ("-race", say) to a build.
+func goBuild(args ...string) []string {
+	return append(append([]string{"build"}, strings.Fields(os.Getenv("GW_BUILDFLAGS"))...), args...)
 }
 
 // RemoveBinary deletes what Binary built. TestMain calls it last.
@@ -88,7 +94,7 @@ func BinaryWith(t testing.TB, pkg string) string {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "gw")
-	cmd := exec.Command("go", "build", "-overlay", list, "-o", bin, "./cmd/gw")
+	cmd := exec.Command("go", goBuild("-overlay", list, "-o", bin, "./cmd/gw")...)
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building a gateway with %s: %v\n%s", pkg, err, out)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -273,11 +274,17 @@ func (g *Gateway) cleanup() {
 			syscall.Kill(p.PID, syscall.SIGKILL)
 		}
 	}
+	if crash := crashLine.FindString(g.Log()); crash != "" {
+		g.t.Errorf("a process of the gateway crashed: %s", crash)
+	}
 	if g.t.Failed() {
 		g.t.Logf("end of the gateway's log:\n%s", tail(g.Log(), 80))
 	}
 	g.log.Close()
 }
+
+// crashLine is how the Go runtime begins its last words.
+var crashLine = regexp.MustCompile(`(?m)^(panic: |fatal error: |unexpected fault address|SIGSEGV|WARNING: DATA RACE|runtime: ).*`)
 
 func tail(s string, lines int) string {
 	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
