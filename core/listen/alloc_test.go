@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 
 	"github.com/sluicegw/sluice/core/req"
@@ -58,8 +59,25 @@ func allocsPerRequest(t *testing.T, g *gateway, request string, size int) float6
 	for range 100 {
 		trip() // fills the pools
 	}
-	return testing.AllocsPerRun(2000, trip)
+	// testing.AllocsPerRun rounds down to whole allocations; one request in a
+	// hundred that allocates is to be seen too.
+	const runs = 3000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		trip()
+	}
+	runtime.ReadMemStats(&after)
+	n := float64(after.Mallocs-before.Mallocs) / runs
+	if n < noise {
+		n = 0
+	}
+	return n
 }
+
+// noise is what the runtime itself and the other goroutines of a test process
+// allocate now and then, per request.
+const noise = 0.01
 
 // answerSize is how many bytes the gateway answers request with.
 func answerSize(t *testing.T, g *gateway, request string) int {
@@ -83,7 +101,7 @@ func TestProxiedRequestsDoNotAllocate(t *testing.T) {
 	f("plain", get, ok, nil)
 	f("chunked", get, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", nil)
 	f("upstream error", get, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", nil)
-	f("posted body", "POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 0\r\n\r\n", ok, nil)
+	f("posted body", "POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 11\r\n\r\nsome body\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", nil)
 	f("header filter", get, ok, func(_ *Config, _ *req.Upstream, e *req.Effective) {
 		e.Chain = &req.Chain{}
 		value := []byte("yes")

@@ -98,7 +98,11 @@ type Ctx struct {
 	Stage string
 
 	// Scratch is free for use within one call; whoever grows it stores it back.
+	// Reading a variable uses it.
 	Scratch []byte
+	// RewriteBuf and ValueBuf are the same for plugins that read variables
+	// while they build something.
+	RewriteBuf, ValueBuf []byte
 
 	params   Params
 	exitBody []byte

@@ -1,0 +1,6 @@
+// Package all is the list of the plugins that are built in.
+package all
+
+import (
+	_ "github.com/sluicegw/sluice/plugins/proxyrewrite" // proxy-rewrite
+)
