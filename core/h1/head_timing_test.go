@@ -3,6 +3,8 @@ package h1
 import (
 	"bufio"
 	"bytes"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -23,6 +25,27 @@ func benchScan(b *testing.B, head string) {
 
 func BenchmarkScanWrk(b *testing.B)     { benchScan(b, wrkHead) }
 func BenchmarkScanBrowser(b *testing.B) { benchScan(b, browserHead) }
+
+// BenchmarkScanDribbled feeds heads with one long line byte by byte: the time
+// per byte must not grow with the size.
+func BenchmarkScanDribbled(b *testing.B) {
+	for _, size := range []int{1 << 10, 8 << 10, 30 << 10} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			in := []byte("GET / HTTP/1.1\r\nHost: a\r\nCookie: " + strings.Repeat("x", size) + "\r\n\r\n")
+			var r Request
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Reset()
+				for k := range in {
+					if n, err := r.Scan(in[:k+1], nil); n != 0 && n != len(in) || err != nil {
+						b.Fatal(n, err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(in)), "ns/byte")
+		})
+	}
+}
 
 func BenchmarkScanResponse(b *testing.B) {
 	in := []byte(responseHead)
