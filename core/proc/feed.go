@@ -1,14 +1,15 @@
 package proc
 
 import (
+	"bytes"
 	"cmp"
+	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/sluicegw/sluice/core/conf"
 )
@@ -30,16 +31,21 @@ type FeedOptions struct {
 
 // Feed takes what the store has, keeps out what may not be served, and puts
 // the rest into the table. An object that was good and is broken now keeps its
-// last good version. Sink is for one goroutine, the rest safe for concurrent
-// use.
+// last good version. Safe for concurrent use.
 type Feed struct {
 	opts FeedOptions
 
+	// turn is held for a whole batch, mu for looks at the fields. Order: turn,
+	// mu.
+	turn  sync.Mutex
 	mu    sync.Mutex
 	known map[Key]*fed
 	// seed holds last good versions of a former run, for objects that are
 	// broken at the first read.
 	seed map[Key]conf.Object
+	// check is opts.Check until Recheck brings another.
+	check Check
+	rev   int64
 	// counters
 	batches   uint64
 	changedAt time.Time
@@ -47,8 +53,7 @@ type Feed struct {
 
 // fed is what the feed knows of one object.
 type fed struct {
-	rev int64
-	sum uint64 // of the raw value last seen
+	raw conf.Object // as last seen
 	// good is the raw version in the table; Value is nil when there is none.
 	good     conf.Object
 	refused  string
@@ -57,7 +62,7 @@ type fed struct {
 
 // NewFeed makes a feed.
 func NewFeed(opts FeedOptions) *Feed {
-	return &Feed{opts: opts, known: make(map[Key]*fed)}
+	return &Feed{opts: opts, check: opts.Check, known: make(map[Key]*fed)}
 }
 
 // Seed gives the last good configuration of a former run. Nothing of it is
@@ -83,28 +88,79 @@ type checked struct {
 
 // Sink takes a batch; it is a store.Provider's sink.
 func (f *Feed) Sink(b conf.Batch) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	// An object that changed twice takes two turns, so that a broken second
+	// version leaves the first one serving.
+	for rest := b.Objects; ; {
+		n := untilRepeat(rest)
+		b.Objects = rest[:n]
+		f.take(b, false)
+		if rest = rest[n:]; len(rest) == 0 {
+			return
+		}
+		b.Full = false
+	}
+}
+
+// untilRepeat is how many objects from the start are of different names.
+func untilRepeat(objects []conf.Object) int {
+	if len(objects) < 2 {
+		return len(objects)
+	}
+	seen := make(map[Key]bool, len(objects))
+	for i := range objects {
+		k := Key{objects[i].Kind, objects[i].ID}
+		if seen[k] {
+			return i
+		}
+		seen[k] = true
+	}
+	return len(objects)
+}
+
+// Recheck looks at everything again with another check: the rules changed and
+// not the objects.
+func (f *Feed) Recheck(check Check) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.mu.Lock()
+	f.check = check
+	b := conf.Batch{Full: true, Rev: f.rev, Objects: make([]conf.Object, 0, len(f.known))}
+	for _, k := range f.known {
+		b.Objects = append(b.Objects, k.raw)
+	}
+	started := f.batches > 0
+	f.mu.Unlock()
+	if started {
+		f.take(b, true)
+	}
+}
+
+func (f *Feed) take(b conf.Batch, again bool) {
 	f.mu.Lock()
 	list := make([]checked, len(b.Objects))
 	for i := range b.Objects {
 		o := &b.Objects[i]
 		list[i].raw = o
 		k := f.known[Key{o.Kind, o.ID}]
-		list[i].skip = !o.Deleted() && k != nil && k.rev == o.Rev && k.sum == xxhash.Sum64(o.Value)
+		list[i].skip = !again && !o.Deleted() && k != nil && k.raw.Rev == o.Rev && bytes.Equal(k.raw.Value, o.Value)
 	}
-	seed := f.seed
+	seed, check := f.seed, f.check
 	f.mu.Unlock()
 
-	f.check(list)
+	checkAll(list, check)
 	for i := range list {
 		c := &list[i]
 		if c.err != nil {
-			f.fallBack(c, seed)
+			f.fallBack(c, seed, check)
 		}
 	}
 
 	f.mu.Lock()
 	out, accepted := f.merge(&b, list)
 	f.batches++
+	f.rev = b.Rev
 	if len(out.Objects) > 0 {
 		f.changedAt = time.Now()
 	}
@@ -123,7 +179,7 @@ func (f *Feed) Sink(b conf.Batch) {
 // it.
 const minParallel = 32
 
-func (f *Feed) check(list []checked) {
+func checkAll(list []checked, check Check) {
 	one := func(c *checked) {
 		if c.skip || c.raw.Deleted() {
 			return
@@ -132,7 +188,7 @@ func (f *Feed) check(list []checked) {
 			c.err = errTooLarge
 			return
 		}
-		c.filled, c.warnings, c.err = f.opts.Check(c.raw)
+		c.filled, c.warnings, c.err = guarded(check, c.raw)
 		if c.err == nil && len(c.filled) > maxValue {
 			c.err = errTooLarge
 		}
@@ -149,9 +205,19 @@ func (f *Feed) check(list []checked) {
 	group.Wait()
 }
 
+// guarded turns a panic in a check into a refusal of the object.
+func guarded(check Check, o *conf.Object) (filled []byte, warnings []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			filled, err = nil, fmt.Errorf("BUG: the check panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return check(o)
+}
+
 // fallBack logs a refusal and, where the object was never good in this run,
 // brings in the version of the former one.
-func (f *Feed) fallBack(c *checked, seed map[Key]conf.Object) {
+func (f *Feed) fallBack(c *checked, seed map[Key]conf.Object, check Check) {
 	k := Key{c.raw.Kind, c.raw.ID}
 	f.mu.Lock()
 	known := f.known[k]
@@ -159,7 +225,7 @@ func (f *Feed) fallBack(c *checked, seed map[Key]conf.Object) {
 	had := known != nil && known.good.Value != nil
 	if !had {
 		if o, ok := seed[k]; ok {
-			if filled, warnings, err := f.opts.Check(&o); err == nil {
+			if filled, warnings, err := guarded(check, &o); err == nil {
 				had = true
 				c.filled, c.warnings = filled, warnings
 				good := o
@@ -198,7 +264,7 @@ func (f *Feed) merge(b *conf.Batch, list []checked) (out, accepted conf.Batch) {
 		case c.skip:
 			next[k] = was
 		case c.err != nil:
-			now := &fed{rev: c.raw.Rev, sum: xxhash.Sum64(c.raw.Value), refused: c.err.Error()}
+			now := &fed{raw: *c.raw, refused: c.err.Error()}
 			if was != nil {
 				now.good = was.good
 			}
@@ -209,7 +275,7 @@ func (f *Feed) merge(b *conf.Batch, list []checked) (out, accepted conf.Batch) {
 				continue
 			}
 		default:
-			next[k] = &fed{rev: c.raw.Rev, sum: xxhash.Sum64(c.raw.Value), good: *c.raw, warnings: c.warnings}
+			next[k] = &fed{raw: *c.raw, good: *c.raw, warnings: c.warnings}
 			f.warn(k, was, c)
 			out.Objects = append(out.Objects, withValue(c.raw, c.filled))
 			accepted.Objects = append(accepted.Objects, *c.raw)
@@ -273,7 +339,7 @@ func (f *Feed) Status() FeedStatus {
 	st := FeedStatus{Batches: f.batches, ChangedAt: f.changedAt}
 	for k, v := range f.known {
 		if v.refused != "" {
-			st.Refused = append(st.Refused, Refusal{Kind: k.Kind, ID: k.ID, Rev: v.rev, Reason: v.refused})
+			st.Refused = append(st.Refused, Refusal{Kind: k.Kind, ID: k.ID, Rev: v.raw.Rev, Reason: v.refused})
 		}
 		if len(v.warnings) > 0 {
 			st.Warned++

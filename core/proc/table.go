@@ -326,3 +326,20 @@ func sortForApply(objects []conf.Object) {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Rev, b.Rev), cmp.Compare(a.ID, b.ID))
 	})
 }
+
+// Newest is the highest revision of the objects of a kind; false when there
+// are none.
+func (t *Table) Newest(kind conf.Kind) (int64, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts[kind] == 0 {
+		return 0, false
+	}
+	newest := int64(0)
+	for k, e := range t.objects {
+		if k.Kind == kind {
+			newest = max(newest, e.obj.Rev)
+		}
+	}
+	return newest, true
+}
