@@ -87,7 +87,7 @@ type EtcdSettings struct {
 	// APISIX_DEPLOYMENT_ETCD_HOST (a JSON array, or URLs separated by commas)
 	// wins.
 	Host []string `yaml:"host"`
-	// Prefix of all keys.
+	// Prefix begins every key.
 	Prefix string `yaml:"prefix" default:"/apisix"`
 	// Timeout bounds one request.
 	Timeout time.Duration `yaml:"timeout" kind:"duration" default:"30" min:"1ms"`
