@@ -62,6 +62,7 @@ type Builder struct {
 	configs   map[string]*pluginConfig
 	rules     map[string]*globalRule
 	routes    map[string]*route
+	ssls      map[string]*conf.SSL
 	metadata  map[string]*chain.Metadata
 	revs      map[key]int64 // of every object applied
 
@@ -89,7 +90,7 @@ func New(opt Options) *Builder {
 	b := &Builder{
 		opt: opt, registry: node.NewRegistry(), pools: pool.NewKeys(),
 		upstreams: map[string]*upstream{}, services: map[string]*service{}, configs: map[string]*pluginConfig{},
-		rules: map[string]*globalRule{}, routes: map[string]*route{}, metadata: map[string]*chain.Metadata{},
+		rules: map[string]*globalRule{}, routes: map[string]*route{}, ssls: map[string]*conf.SSL{}, metadata: map[string]*chain.Metadata{},
 		revs: map[key]int64{}, warned: map[string]bool{},
 		table:       match.New(opt.Match),
 		dirtyRoutes: map[*route]bool{}, moved: map[*route]bool{},
@@ -185,6 +186,8 @@ func (b *Builder) set(o *conf.Object) error {
 		return b.setRoute(o.ID, v)
 	case *conf.PluginMetadata:
 		return b.setMetadata(o.ID, v)
+	case *conf.SSL:
+		return b.setSSL(o.ID, v)
 	}
 	return nil
 }
@@ -201,6 +204,8 @@ func (b *Builder) remove(o *conf.Object) {
 		b.removeGlobalRule(o.ID)
 	case conf.KindRoute:
 		b.removeRoute(o.ID)
+	case conf.KindSSL:
+		b.removeSSL(o.ID)
 	case conf.KindPluginMetadata:
 		if m := b.metadata[o.ID]; m != nil {
 			m.Store(nil)
@@ -248,23 +253,32 @@ func (b *Builder) publish() {
 // Refresh makes the upstreams anew that have the named domain among their
 // nodes: its addresses changed.
 func (b *Builder) Refresh(host string) {
-	for _, u := range b.upstreams {
-		b.refresh(u, host)
-	}
-	for _, s := range b.services {
-		b.refresh(s.inline, host)
-	}
-	for _, r := range b.routes {
-		b.refresh(r.inline, host)
-	}
+	b.eachUpstream(func(u *upstream) {
+		if !u.usesDomain(host) {
+			return
+		}
+		if err := b.compileUpstream(u); err != nil {
+			b.opt.Log.Error("upstream keeps its old addresses", "upstream", u.id, "domain", host, "error", err)
+		}
+	})
 }
 
-func (b *Builder) refresh(u *upstream, host string) {
-	if u == nil || u.conf == nil || !u.usesDomain(host) {
-		return
+// eachUpstream visits the defined upstreams, those inside routes and services
+// included.
+func (b *Builder) eachUpstream(f func(*upstream)) {
+	visit := func(u *upstream) {
+		if u != nil && u.conf != nil {
+			f(u)
+		}
 	}
-	if err := b.compileUpstream(u); err != nil {
-		b.opt.Log.Error("upstream keeps its old addresses", "upstream", u.id, "domain", host, "error", err)
+	for _, u := range b.upstreams {
+		visit(u)
+	}
+	for _, s := range b.services {
+		visit(s.inline)
+	}
+	for _, r := range b.routes {
+		visit(r.inline)
 	}
 }
 

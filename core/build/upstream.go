@@ -127,8 +127,8 @@ func (b *Builder) compileUpstream(up *upstream) error {
 	if scheme == "" {
 		scheme = "http"
 	}
-	if scheme != "http" {
-		return fmt.Errorf("upstream %s: scheme %q is not supported by this version: use http", up.id, scheme)
+	if scheme != "http" && scheme != "https" {
+		return fmt.Errorf("upstream %s: scheme %q is not supported by this version: use http or https", up.id, scheme)
 	}
 	if c.DiscoveryType != "" {
 		return fmt.Errorf("upstream %s: discovery_type %q is not supported by this version: list the nodes", up.id, c.DiscoveryType)
@@ -181,8 +181,18 @@ func (b *Builder) compileUpstream(up *upstream) error {
 			return err
 		}
 	}
-	for _, n := range nodes {
-		u.Pools = append(u.Pools, b.pools.Acquire(pool.Key{Scheme: scheme, Addr: n.Addr}))
+	key := pool.Key{Scheme: scheme}
+	if scheme == "https" {
+		if err := b.setTLS(u, c, &key); err != nil {
+			return fmt.Errorf("upstream %s: %w", up.id, err)
+		}
+	}
+	for i, n := range nodes {
+		key.Addr = n.Addr
+		if u.TLS != nil && u.TLS.ByNode != nil {
+			key.ServerName = u.TLS.ByNode[i].ServerName
+		}
+		u.Pools = append(u.Pools, b.pools.Acquire(key))
 		u.Hosts = append(u.Hosts, hostOf(n, scheme))
 	}
 	old := up.cell.Load()

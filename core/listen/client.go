@@ -110,6 +110,7 @@ type exchange struct {
 
 	bad       *h1.Error // the head was refused
 	remaining int64     // of a body with Content-Length
+	payload   int64     // of a chunked body so far
 	chunks    h1.Chunked
 	bodyDone  bool
 	waiting   bool // the client waits for 100 (Continue)
@@ -146,6 +147,7 @@ func (x *exchange) scan(c *client, b *loop.Buf) bool {
 	x.BytesIn = int64(n)
 	x.remaining = max(x.Req.ContentLength, 0)
 	x.chunks.Reset()
+	x.payload = 0
 	x.bodyDone = x.remaining == 0 && !x.Req.Chunked
 	x.waiting = x.Req.Expect100 && !x.bodyDone
 	x.frame, x.headSent, x.ended = req.FrameNone, false, false

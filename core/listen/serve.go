@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/sluicegw/sluice/core/guard"
 	"github.com/sluicegw/sluice/core/req"
 )
 
@@ -64,6 +65,7 @@ func (x *exchange) route() {
 		}
 	}
 	x.Upgrade = x.Req.Upgrade && x.Eff.Websocket
+	guard.Forward(ctx)
 	x.w.relay.Do(ctx)
 }
 

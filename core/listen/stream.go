@@ -82,8 +82,16 @@ func (x *exchange) nextPiece(p []byte) ([]byte, *h1.Error) {
 	}
 	x.buf.Consume(n)
 	x.bodyDone = done
+	x.payload += int64(len(data))
+	if most := x.w.srv.cfg.Limits.MaxBody; most > 0 && x.payload > most {
+		x.close = true
+		return nil, h1.ErrBodyTooLarge
+	}
 	return data, nil
 }
+
+// Trailer implements req.Stream.
+func (x *exchange) Trailer() *h1.Header { return x.chunks.Trailer() }
 
 // TakeBody implements req.Stream.
 func (x *exchange) TakeBody(limit int) error {
@@ -196,10 +204,12 @@ func (x *exchange) SendHead(t *loop.Task, f req.Framing, b *loop.Buf, last bool)
 // hopFields never pass to the client as they came (RFC 9110 section 7.6.1).
 const hopFields = h1.IDSet(1<<h1.Connection | 1<<h1.KeepAlive | 1<<h1.TransferEncoding | 1<<h1.ProxyConnection)
 
-// keepAliveEnds decides whether the connection ends with this response.
+// keepAliveEnds decides whether the connection ends with this response: when
+// the client or a limit says so, and when a body is still to come that nobody
+// is going to read.
 func (x *exchange) keepAliveEnds() bool {
 	return x.Req.Close || x.c.requests >= x.w.srv.cfg.KeepaliveRequests || x.w.srv.drain.Load() ||
-		(!x.bodyDone && x.BodyState == req.BodyStreaming && x.waiting)
+		!x.bodyDone && (x.waiting || x.Source != req.FromUpstream)
 }
 
 // appendOwn writes the fields that are the gateway's own and the blank line.
@@ -311,7 +321,7 @@ func (x *exchange) WatchGone(t *loop.Task) { x.c.conn.WatchRead(t) }
 func (x *exchange) CancelRead() { x.c.conn.CancelRead() }
 
 // Hijack implements req.Stream.
-func (x *exchange) Hijack() (*loop.Conn, *loop.Buf, error) {
+func (x *exchange) Hijack() (req.Duplex, *loop.Buf, error) {
 	x.hijacked = true
 	x.ended = true
 	b := x.buf

@@ -43,6 +43,13 @@ func (r *Relay) clientFailed(ctx *req.Ctx, err error) {
 		ctx.Stream.Abort()
 		return
 	}
+	r.clientFault(ctx, f)
+}
+
+// clientFault answers a request whose body was at fault. What follows on the
+// connection cannot be told from the rest of that body.
+func (r *Relay) clientFault(ctx *req.Ctx, f failure) {
+	ctx.Source = req.FromGateway
 	ctx.Resp.Reset()
 	ctx.Resp.Close = true
 	status := failures[f].status
@@ -53,6 +60,11 @@ func (r *Relay) clientFailed(ctx *req.Ctx, err error) {
 func (r *Relay) send(ctx *req.Ctx, status int, body []byte, ctype string) {
 	resp := &ctx.Resp
 	resp.StatusCode = status
+	if ctx.BodyState == req.BodyStreaming {
+		// A small body that is here already is dropped, so that the connection
+		// can go on.
+		_ = ctx.Stream.TakeBody(r.opts.ReplayBytes)
+	}
 	ctx.MergeExtra()
 	if ctype != "" && len(body) > 0 && !resp.HasID(h1.ContentType) {
 		ctx.Scratch = append(ctx.Scratch[:0], ctype...)

@@ -27,7 +27,8 @@ const (
 	failStatus // a status that the upstream's retry_on names
 	failClient // the client left
 	failUploadTimeout
-	failBody // the request body is malformed
+	failBody     // the request body is malformed
+	failTooLarge // the request body is longer than client_max_body_size
 	numFailures
 )
 
@@ -56,6 +57,7 @@ var failures = [numFailures]struct {
 	failClient:         {status: 499, text: "client left"},
 	failUploadTimeout:  {status: 408, text: "request body timed out"},
 	failBody:           {status: 400, text: "malformed request body"},
+	failTooLarge:       {status: 413, text: "request body is too large"},
 }
 
 // mayRetry decides whether another node may get the request after f.

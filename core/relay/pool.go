@@ -3,7 +3,7 @@ package relay
 import (
 	"github.com/sluicegw/sluice/core/loop"
 	"github.com/sluicegw/sluice/core/req"
-	"github.com/sluicegw/sluice/lb/node"
+	"github.com/sluicegw/sluice/core/secure"
 	"github.com/sluicegw/sluice/lb/pool"
 )
 
@@ -13,19 +13,89 @@ type upConn struct {
 	pool.Item[*upConn]
 	r    *Relay
 	id   pool.ID
+	tls  *secure.Conn
 	next *upConn // of the spare records
 }
 
-// take returns an idle connection to n that is still good, or nil.
-func (r *Relay) take(up *req.Upstream, n *node.Node) *upConn {
+var _ req.Duplex = (*upConn)(nil)
+
+// The methods below stand before those of the socket: with TLS payload is not
+// what the socket carries.
+
+// TryRecv is loop.Conn's on payload.
+func (c *upConn) TryRecv(b *loop.Buf) (int, error) {
+	if c.tls != nil {
+		return c.tls.TryRecv(b)
+	}
+	return c.Conn.TryRecv(b)
+}
+
+// Readable is loop.Conn's on payload.
+func (c *upConn) Readable() bool {
+	if c.tls != nil {
+		return c.tls.Readable()
+	}
+	return c.Conn.Readable()
+}
+
+// WaitRead is loop.Conn's on payload.
+func (c *upConn) WaitRead(t *loop.Task, deadline int64) error {
+	if c.tls != nil && c.tls.Readable() {
+		return nil
+	}
+	return c.Conn.WaitRead(t, deadline)
+}
+
+// Send is loop.Conn's on payload.
+func (c *upConn) Send(t *loop.Task, p []byte, silence int64) error {
+	if c.tls != nil {
+		return c.tls.Send(t, p, silence)
+	}
+	return c.Conn.Send(t, p, silence)
+}
+
+// SendMore is loop.Conn's on payload.
+func (c *upConn) SendMore(t *loop.Task, p []byte, silence int64) error {
+	if c.tls != nil {
+		return c.tls.Send(t, p, silence)
+	}
+	return c.Conn.SendMore(t, p, silence)
+}
+
+// CloseWrite is loop.Conn's with TLS's own notice before it.
+func (c *upConn) CloseWrite() {
+	if c.tls != nil {
+		c.tls.CloseNotify()
+	}
+	c.Conn.CloseWrite()
+}
+
+// usable tells whether an idle connection may serve another request: it is
+// open and nothing was said on it. What TLS itself says (session tickets come
+// when they please) does not count.
+func (c *upConn) usable() bool {
+	if c.tls == nil || c.Closed() || c.PeerGone() {
+		return c.Fresh()
+	}
+	if !c.Readable() {
+		return true
+	}
+	b := c.r.loop.GetBuf()
+	n, err := c.tls.TryRecv(b)
+	c.r.loop.PutBuf(b)
+	return n == 0 && err == nil && !c.PeerGone()
+}
+
+// take returns an idle connection of pool id that is still good, or nil.
+func (r *Relay) take(id pool.ID) *upConn {
 	for {
-		it := r.pool.Take(up.Pools[n.Index], r.loop.Now())
+		it := r.pool.Take(id, r.loop.Now())
 		if it == nil {
 			return nil
 		}
 		c := it.Conn
 		c.SetHandler(nil)
-		if c.Fresh() {
+		if c.usable() {
 			return c
 		}
 		c.Close()
@@ -42,6 +112,9 @@ func (r *Relay) put(c *upConn, up *req.Upstream) {
 // Ready implements loop.Handler: an idle connection spoke or was closed; either
 // way it is of no more use.
 func (c *upConn) Ready(*loop.Conn) {
+	if c.tls != nil && c.usable() {
+		return
+	}
 	if c.r.pool.Remove(&c.Item) {
 		c.Close()
 		c.r.freeConn(c)
@@ -57,8 +130,8 @@ func (r *Relay) dropped(c *upConn, _ pool.Reason) {
 	r.freeConn(c)
 }
 
-// newConn gives an unconnected record for a connection to n.
-func (r *Relay) newConn(up *req.Upstream, n *node.Node) *upConn {
+// newConn gives an unconnected record for a connection of pool id.
+func (r *Relay) newConn(id pool.ID) *upConn {
 	c := r.spare
 	if c != nil {
 		r.spare = c.next
@@ -67,12 +140,16 @@ func (r *Relay) newConn(up *req.Upstream, n *node.Node) *upConn {
 		c = &upConn{r: r}
 		c.Item.Conn = c
 	}
-	c.id = up.Pools[n.Index]
+	c.id = id
 	c.Uses = 0
 	return c
 }
 
 func (r *Relay) freeConn(c *upConn) {
+	if c.tls != nil {
+		c.tls.Release()
+		c.tls = nil
+	}
 	c.next = r.spare
 	r.spare = c
 }

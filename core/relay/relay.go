@@ -22,6 +22,7 @@ type Relay struct {
 	sweep loop.Timer
 	spare *upConn // unused connection records
 	tries *attempt
+	named namedPools
 	ups   *upload
 	seed  uint64
 	stats Stats
@@ -157,8 +158,12 @@ func (a *attempt) run() {
 		if f == okay || a.started {
 			return
 		}
-		if f == failClient {
+		switch f {
+		case failClient:
 			a.r.clientFailed(ctx, errClientGone)
+			return
+		case failBody, failTooLarge, failUploadTimeout:
+			a.r.clientFault(ctx, f)
 			return
 		}
 		if f != failStatus && (left <= 0 || !a.mayRetry(f)) {
@@ -211,8 +216,12 @@ func (a *attempt) exchange() failure {
 // open takes a pooled connection unless a fresh one is asked for, or dials.
 func (a *attempt) open(fresh bool) failure {
 	try := &a.ctx.Tries[len(a.ctx.Tries)-1]
+	id := a.up.Pools[a.node.Index]
+	if a.up.TLS != nil && a.up.TLS.ByNode == nil {
+		id = a.r.named.pool(a.up, a.node, serverName(a.ctx.Host))
+	}
 	if !fresh {
-		if c := a.r.take(a.up, a.node); c != nil {
+		if c := a.r.take(id); c != nil {
 			a.conn, a.reused = c, true
 			try.Connect = 0
 			return okay
@@ -220,8 +229,14 @@ func (a *attempt) open(fresh bool) failure {
 	}
 	a.reused = false
 	start := a.r.loop.Now()
-	c := a.r.newConn(a.up, a.node)
-	if err := a.r.loop.Dial(a.t, &c.Conn, a.node.Addr, start+a.connect); err != nil {
+	c := a.r.newConn(id)
+	err := a.r.loop.Dial(a.t, &c.Conn, a.node.Addr, start+a.connect)
+	if err == nil && a.up.TLS != nil {
+		if err = a.handshake(c, start+a.connect); err != nil {
+			c.Close()
+		}
+	}
+	if err != nil {
 		a.r.freeConn(c)
 		if err == loop.ErrTimeout {
 			return failConnectTimeout
@@ -266,7 +281,7 @@ func (a *attempt) closeConn() {
 func (a *attempt) keepConn() {
 	c := a.conn
 	a.conn = nil
-	if !c.Fresh() {
+	if !c.usable() {
 		c.Close()
 		a.r.freeConn(c)
 		return

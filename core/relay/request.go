@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"unsafe"
+
 	"errors"
 	"io"
 
@@ -69,6 +71,9 @@ func (a *attempt) appendHead(dst []byte) []byte {
 		host = up.Hosts[a.node.Index]
 	case up.PassHost == req.PassRewrite:
 		host = up.Host
+	case len(ctx.Host) == 0:
+		// HTTP/1.0 without Host: what goes on is HTTP/1.1, which must have one.
+		host = up.Hosts[a.node.Index]
 	}
 	dst = ctx.Req.AppendHead(dst, target, host, ownFields)
 	if ctx.Upgrade {
@@ -146,9 +151,7 @@ func (u *upload) pump(t *loop.Task) failure {
 		p, err := ctx.Stream.ReadBody(t)
 		if err == io.EOF {
 			if chunked {
-				if err := u.conn.Send(t, lastChunk, u.a.send); err != nil {
-					return u.a.sendFailure(err)
-				}
+				return u.end(t)
 			}
 			return okay
 		}
@@ -172,6 +175,20 @@ func (u *upload) pump(t *loop.Task) failure {
 	}
 }
 
+// end sends the last chunk and the trailer fields, which were checked when they
+// were read.
+func (u *upload) end(t *loop.Task) failure {
+	last := lastChunk
+	if tr := u.a.ctx.Stream.Trailer(); tr.Len() > 0 {
+		last = append([]byte("0\r\n"), tr.AppendTo(nil, 0)...)
+		last = append(last, "\r\n"...)
+	}
+	if err := u.conn.Send(t, last, u.a.send); err != nil {
+		return u.a.sendFailure(err)
+	}
+	return okay
+}
+
 var (
 	crlf      = []byte("\r\n")
 	lastChunk = []byte("0\r\n\r\n")
@@ -183,7 +200,9 @@ func bodyFailure(err error) failure {
 	switch {
 	case err == loop.ErrTimeout:
 		return failUploadTimeout
-	case errors.As(err, &bad):
+	case errors.As(err, &bad) && bad.Status == 413:
+		return failTooLarge
+	case bad != nil:
 		return failBody
 	}
 	return failClient
@@ -214,3 +233,6 @@ func (a *attempt) endUpload() {
 	u.next = a.r.ups
 	a.r.ups = u
 }
+
+// text views b as a string for a call that does not keep it.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

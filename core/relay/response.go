@@ -59,7 +59,7 @@ func (a *attempt) headFailure(got bool, err error) failure {
 // client has left, the upload failed, or the read limit has passed; that limit
 // counts from the end of the upload. due keeps it between calls.
 func (a *attempt) await(due *int64) failure {
-	c, s := &a.conn.Conn, a.ctx.Stream
+	c, s := a.conn, a.ctx.Stream
 	for !c.Readable() {
 		if c.Closed() {
 			return failClosed
@@ -315,7 +315,7 @@ func (p *piper) fill(b *loop.Buf) failure {
 // awaitBody is await once the head has been passed on: what the upload does is
 // of no more interest.
 func (a *attempt) awaitBody(due *int64) failure {
-	c, s := &a.conn.Conn, a.ctx.Stream
+	c, s := a.conn, a.ctx.Stream
 	for !c.Readable() {
 		if c.Closed() {
 			return failClosed

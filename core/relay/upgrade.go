@@ -32,8 +32,8 @@ func (a *attempt) upgrade(b *loop.Buf) failure {
 		a.r.loop.PutBuf(b)
 		return failClient
 	}
-	up := &tunnel{r: a.r, from: client, to: &a.conn.Conn, first: unread, silence: a.read, main: a.t}
-	down := tunnel{r: a.r, from: &a.conn.Conn, to: client, first: b, silence: a.read}
+	up := &tunnel{r: a.r, from: client, to: a.conn, first: unread, silence: a.read, main: a.t}
+	down := tunnel{r: a.r, from: a.conn, to: client, first: b, silence: a.read}
 	up.other, down.other = &down, up
 	up.running = true
 	a.r.loop.Start(up)
@@ -52,7 +52,7 @@ func (a *attempt) upgrade(b *loop.Buf) failure {
 // tunnel is one direction of an upgraded connection.
 type tunnel struct {
 	r        *Relay
-	from, to *loop.Conn
+	from, to req.Duplex
 	first    *loop.Buf // bytes that were read already
 	silence  int64     // the longest time without a byte in either direction
 	moved    int64

@@ -1,6 +1,7 @@
 package req
 
 import (
+	"crypto/tls"
 	"sync/atomic"
 
 	"github.com/sluicegw/sluice/core/h1"
@@ -76,6 +77,8 @@ type Upstream struct {
 	// Pools are the numbers of Nodes' pools of idle connections, by node index.
 	Pools  []pool.ID
 	Limits pool.Limits
+	// TLS, when not nil, says that the nodes speak TLS.
+	TLS *UpstreamTLS
 	// Hosts are the Host values of Nodes with PassNodeHost, by node index.
 	Hosts  [][]byte
 	Picker pick.Picker // nil when there are no nodes
@@ -97,6 +100,20 @@ type Upstream struct {
 	Budget *budget.Budget
 	// Time limits in nanoseconds, each > 0.
 	Connect, Send, Read int64
+}
+
+// UpstreamTLS is how a connection to a node is secured. The name that is asked
+// for and checked is the Host that the upstream sees (contract 9.2).
+type UpstreamTLS struct {
+	// Base is the configuration without the server name.
+	Base *tls.Config
+	// ByNode are the configurations by node index where the name is known
+	// beforehand; nil with PassClientHost.
+	ByNode []*tls.Config
+	// Key is the pool key less address and server name, Keys what numbers it:
+	// with PassClientHost every name has pools of its own.
+	Key  pool.Key
+	Keys *pool.Keys
 }
 
 // Consumer is an authenticated caller.

@@ -149,6 +149,9 @@ type Stream interface {
 	// and is no longer than max; else it changes nothing. It fails when the
 	// framing is malformed.
 	TakeBody(max int) error
+	// Trailer holds the fields behind a chunked request body once ReadBody gave
+	// io.EOF.
+	Trailer() *h1.Header
 	// Continue sends 100 (Continue) when the client waits for it.
 	Continue(t *loop.Task) error
 	// RawChunks tells whether SendHead takes FrameRaw.
@@ -173,8 +176,21 @@ type Stream interface {
 	// Hijack gives up HTTP on the connection after a 101 was sent: the caller
 	// moves bytes both ways from here on. unread holds what arrived behind
 	// the request. It fails for streams that share their connection.
-	Hijack() (c *loop.Conn, unread *loop.Buf, err error)
+	Hijack() (c Duplex, unread *loop.Buf, err error)
 }
+
+// Duplex is a connection that bytes are moved on in both directions. It is
+// implemented by loop.Conn and by what puts TLS on it.
+type Duplex interface {
+	TryRecv(b *loop.Buf) (int, error)
+	WaitRead(t *loop.Task, deadline int64) error
+	Send(t *loop.Task, p []byte, silence int64) error
+	CloseWrite()
+	Close()
+	Reset()
+}
+
+var _ Duplex = (*loop.Conn)(nil)
 
 // Source tells who made a response: the values of the metric label
 // response_source.
