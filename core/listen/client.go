@@ -140,7 +140,7 @@ func (x *exchange) scan(c *client, b *loop.Buf) bool {
 		b = nil
 	}
 	x.c, x.buf, x.bad = c, b, bad
-	x.Peer = c.conn.Peer
+	x.Peer, x.Local = c.conn.Peer, c.local
 	x.Client = c.conn.Peer.Addr()
 	x.ConnID, x.ConnRequests = c.id, c.requests
 	x.Start, x.Wall = x.w.loop.Now(), x.w.loop.Wall()

@@ -73,6 +73,7 @@ func (w *worker) accept(fd int, peer netip.AddrPort) {
 		return
 	}
 	c.conn.Peer = peer
+	c.local = c.conn.LocalAddr()
 	c.id = w.srv.connID.Add(1)
 	c.link(w)
 	// The limit for the first head counts from here.
