@@ -245,6 +245,9 @@ func (r *fdReader) Read(p []byte) (int, error) {
 			r.oob = make([]byte, unix.CmsgSpace(maxFDs*4))
 		}
 		n, oobn, _, _, err := r.conn.ReadMsgUnix(r.room, r.oob)
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF // bare, as io.ReadFull wants it
+		}
 		if err != nil {
 			return 0, err
 		}
