@@ -19,7 +19,7 @@ import (
 // A file is a header and records. The header is in the clear and part of what
 // every record authenticates:
 //
-//	magic[8] version[2] type[2] generation[16] salt[32] cluster[8] created[8] crc[4]
+//	magic[8] version[2] type[2] generation[16] salt[32] created[8] crc[4]
 //
 // A record is sealed with AES-256-GCM under a key derived from the key file and
 // the header's salt, with the record's number as nonce; a salt is used for one
@@ -29,11 +29,11 @@ import (
 //
 // The checksum tells damage from a wrong key. Sealed is a type byte and
 // objects (recordObjects), or the state that holds when everything before was
-// applied (recordState): revision, time, number of objects.
+// applied (recordState): revision, time, cluster, number of objects.
 const (
 	magic      = "SLUICELG"
 	version    = 1
-	headerSize = 8 + 2 + 2 + 16 + 32 + 8 + 8 + 4
+	headerSize = 8 + 2 + 2 + 16 + 32 + 8 + 4
 	recordHead = 8
 	// chunkBytes is the size at which a record of objects is closed.
 	chunkBytes = 256 << 10
@@ -72,7 +72,6 @@ type header struct {
 	typ        fileType
 	generation [16]byte
 	salt       [32]byte
-	cluster    uint64
 	created    time.Time
 }
 
@@ -83,7 +82,6 @@ func (h *header) encode() []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(h.typ))
 	b = append(b, h.generation[:]...)
 	b = append(b, h.salt[:]...)
-	b = binary.BigEndian.AppendUint64(b, h.cluster)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.created.UnixNano()))
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -101,8 +99,7 @@ func decodeHeader(b []byte) (*header, error) {
 	h := &header{typ: fileType(binary.BigEndian.Uint16(b[10:]))}
 	copy(h.generation[:], b[12:])
 	copy(h.salt[:], b[28:])
-	h.cluster = binary.BigEndian.Uint64(b[60:])
-	h.created = time.Unix(0, int64(binary.BigEndian.Uint64(b[68:])))
+	h.created = time.Unix(0, int64(binary.BigEndian.Uint64(b[60:])))
 	return h, nil
 }
 
@@ -179,6 +176,7 @@ func (s *sealer) next(r io.Reader) ([]byte, error) {
 type state struct {
 	rev     int64
 	at      time.Time
+	cluster uint64
 	objects int
 }
 
@@ -186,6 +184,7 @@ func appendState(dst []byte, s state) []byte {
 	dst = append(dst, byte(recordState))
 	dst = binary.AppendVarint(dst, s.rev)
 	dst = binary.AppendVarint(dst, s.at.UnixNano())
+	dst = binary.AppendUvarint(dst, s.cluster)
 	return binary.AppendUvarint(dst, uint64(s.objects))
 }
 
@@ -249,6 +248,14 @@ func (d *decoder) bytes() []byte {
 	v := d.b[:n:n]
 	d.b = d.b[n:]
 	return v
+}
+
+func (d *decoder) state() state {
+	s := state{rev: d.varint(), at: time.Unix(0, d.varint()), cluster: d.uvarint()}
+	n := d.uvarint()
+	d.bad = d.bad || n > 1<<31
+	s.objects = int(n)
+	return s
 }
 
 func (d *decoder) object() conf.Object {
