@@ -263,10 +263,21 @@ func (d *dataProcess) talk(w *wire) error {
 		return err
 	}
 	batches := make(chan message, 1)
-	var work sync.WaitGroup
-	work.Go(func() { d.applyAll(w, batches) })
-	defer work.Wait()
-	defer close(batches)
+	applied := make(chan struct{})
+	go func() {
+		defer close(applied)
+		d.applyAll(w, batches)
+	}()
+	defer func() {
+		close(batches)
+		// The next control process must not find a batch half applied; a
+		// process that ends need not wait. Calls still being answered are
+		// left to fail.
+		select {
+		case <-applied:
+		case <-d.done:
+		}
+	}()
 	calls := make(chan struct{}, maxDataCalls)
 	for {
 		m, err := w.recv()
@@ -291,10 +302,10 @@ func (d *dataProcess) talk(w *wire) error {
 		case msgCall:
 			select {
 			case calls <- struct{}{}:
-				work.Go(func() {
+				go func() {
 					defer func() { <-calls }()
 					d.answer(w, m)
-				})
+				}()
 			default:
 				if err := w.send(msgReply, flagError, m.id, []byte(errBusy.Error())); err != nil {
 					return err
