@@ -103,10 +103,17 @@ func (r *Relay) take(id pool.ID) *upConn {
 	}
 }
 
+// keepMargin is taken off the time that a node announces: a request must not be
+// on its way when that time is over.
+const keepMargin = int64(1e9)
+
 // put makes c idle, or closes it when it may not be kept.
-func (r *Relay) put(c *upConn, up *req.Upstream) {
+func (r *Relay) put(c *upConn, l pool.Limits, announced int64) {
+	if announced > 0 && announced-keepMargin < l.Idle {
+		l.Idle = announced - keepMargin
+	}
 	c.SetHandler(c)
-	r.pool.Put(c.id, &c.Item, r.loop.Now(), up.Limits)
+	r.pool.Put(c.id, &c.Item, r.loop.Now(), l)
 }
 
 // Ready implements loop.Handler: an idle connection spoke or was closed; either

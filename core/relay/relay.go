@@ -69,6 +69,9 @@ type attempt struct {
 	reused  bool // conn came from the pool
 	sent    bool // bytes of the request may have reached the node
 	started bool // a response head was passed to the client
+	// announced is how long the node says it keeps the connection open, in
+	// nanoseconds; 0: it does not say.
+	announced int64
 	upload  *upload
 
 	connect, send, read int64 // limits in nanoseconds
@@ -286,5 +289,5 @@ func (a *attempt) keepConn() {
 		a.r.freeConn(c)
 		return
 	}
-	a.r.put(c, a.up)
+	a.r.put(c, a.up.Limits, a.announced)
 }

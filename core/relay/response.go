@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"io"
 
 	"github.com/sluicegw/sluice/core/h1"
@@ -146,6 +147,9 @@ func (a *attempt) prepareHead() {
 	ctx := a.ctx
 	ctx.Source = req.FromUpstream
 	resp := &ctx.Resp
+	if resp.HasID(h1.KeepAlive) {
+		a.announced = keepAliveTimeout(resp.GetID(h1.KeepAlive))
+	}
 	resp.DropHop()
 	resp.DelSet(ours)
 	if resp.StatusCode >= 500 || a.r.opts.ShowUpstreamStatus {
@@ -156,6 +160,24 @@ func (a *attempt) prepareHead() {
 	if ctx.Has(req.HeaderFilter) {
 		ctx.RunPhase(req.HeaderFilter)
 	}
+}
+
+// keepAliveTimeout reads timeout=N of a Keep-Alive field, in nanoseconds; 0 when
+// it has none.
+func keepAliveTimeout(v []byte) int64 {
+	const name = "timeout="
+	i := bytes.Index(v, []byte(name))
+	if i < 0 {
+		return 0
+	}
+	n := int64(0)
+	for _, c := range v[i+len(name):] {
+		if c < '0' || c > '9' || n > 1e6 {
+			break
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n * 1e9
 }
 
 // ours are written by the gateway and not passed on.

@@ -3,6 +3,7 @@
 package req
 
 import (
+	"math/bits"
 	"net/netip"
 	"unsafe"
 
@@ -84,10 +85,6 @@ type Ctx struct {
 	Task   *loop.Task // the coroutine that runs the request
 	Loop   *loop.Loop
 
-	// Slots hold per-request state of plugins, by the slot each was given when
-	// it was registered.
-	Slots [MaxSlots]any
-
 	// Chunk is the piece of the response body that body_filter works on; a
 	// step may put another in its place, valid until the phase ends. ChunkLast
 	// says that it is the last one.
@@ -104,6 +101,11 @@ type Ctx struct {
 	// while they build something.
 	RewriteBuf, ValueBuf []byte
 
+	// slots hold per-request state of plugins; used has the bits of those that
+	// are set.
+	slots [MaxSlots]any
+	used  uint64
+
 	params   Params
 	exitBody []byte
 	exitType string
@@ -111,6 +113,17 @@ type Ctx struct {
 
 // MaxSlots is how many plugins may keep per-request state.
 const MaxSlots = 64
+
+// Slot returns what a plugin kept for this request, nil when it kept nothing.
+// The slot is the plugin's own (chain.Plugin.Slot).
+func (c *Ctx) Slot(i int) any { return c.slots[i] }
+
+// SetSlot keeps v for this request. To allocate nothing, v is a pointer that
+// outlives the request.
+func (c *Ctx) SetSlot(i int, v any) {
+	c.slots[i] = v
+	c.used |= 1 << i
+}
 
 // BodyState tells what is known of the request body.
 type BodyState uint8
@@ -258,7 +271,10 @@ func (c *Ctx) Reset() {
 	clear(c.Tried)
 	c.Tries, c.Tried = c.Tries[:0], c.Tried[:0]
 	c.BytesIn, c.BytesOut, c.Status, c.Source = 0, 0, 0, FromGateway
-	clear(c.Slots[:])
+	for u := c.used; u != 0; u &= u - 1 {
+		c.slots[bits.TrailingZeros64(u)] = nil
+	}
+	c.used = 0
 	c.exitBody, c.exitType = nil, ""
 	c.Stage = ""
 	c.Chunk, c.ChunkLast = nil, false
