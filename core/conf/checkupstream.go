@@ -24,6 +24,13 @@ func (c *check) upstream(m map[string]any) error {
 	if str("pass_host") == "rewrite" && str("upstream_host") == "" {
 		return refuse("`upstream_host` can't be empty when `pass_host` is `rewrite`")
 	}
+	if nodes, ok := m["nodes"].(map[string]any); ok {
+		for _, addr := range sortedNames(nodes) {
+			if _, _, err := splitNode(addr); err != nil {
+				return refuse("%s", err)
+			}
+		}
+	}
 	completeChecks(m)
 	if tls, ok := m["tls"].(map[string]any); ok {
 		cert, _ := tls["client_cert"].(string)

@@ -116,6 +116,7 @@ func TestAdminMessages(t *testing.T) {
 	f(KindUpstream, "1", `{"nodes":[{"host":"a","port":0,"weight":1}]}`, `invalid configuration: property "nodes" validation failed: object matches none of the required`)
 	f(KindUpstream, "1", `{"nodes":{"::1:80":1}}`, `invalid node address "::1:80": an IPv6 address stands in brackets`)
 	f(KindUpstream, "1", `{"nodes":{"a:99999":1}}`, `invalid node address "a:99999": the port must be 1..65535`)
+	f(KindUpstream, "1", `{"nodes":{"a:1":1},"retries":1e300}`, "json: cannot unmarshal number 1e+300 into Go struct field Upstream.retries of type int")
 	f(KindUpstream, "1", `{"nodes":{"a:1":1},"type":"random"}`, `unknown balancer type "random": use one of roundrobin, chash, least_conn, ewma, weighted_least_conn, emmie`)
 	f(KindUpstream, "1", `{"nodes":{"a:1":1},"type":"chash"}`, "missing key")
 	f(KindUpstream, "1", `{"nodes":{"a:1":1},"type":"chash","hash_on":"consumer"}`, "")
@@ -289,6 +290,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add(uint8(KindRoute), "1", typicalRoute)
 	f.Add(uint8(KindUpstream), "u", `{"nodes":[{"host":"[::1]","port":80,"weight":1}],"type":"chash","key":"uri"}`)
 	f.Add(uint8(KindConsumer), "jack", `{"username":"jack","plugins":{"key-auth":{"key":"$env://K"}}}`)
+	f.Add(uint8(KindRoute), "1", `{"uri":"/a","priority":1e300,"upstream":{"nodes":{"a:1":1e18},"retries":9007199254740993}}`)
 	f.Add(uint8(KindSSL), "1", `{"sni":"a","cert":"$env://C","key":"$env://K"}`)
 	f.Add(uint8(KindSecret), "vault/1", `{"uri":"http://v","prefix":"p","token":"t"}`)
 	f.Add(uint8(KindPluginMetadata), "http-logger", `{"log_format":{}}`)
@@ -312,6 +314,9 @@ func FuzzCheck(f *testing.F) {
 		}
 		if !json.Valid(filled) {
 			t.Fatalf("filled is not JSON: %s", filled)
+		}
+		if _, err := Decode(&Object{Kind: Kind(kind), ID: id, Value: filled}); err != nil {
+			t.Fatalf("%s\npasses and does not decode: %s", filled, err)
 		}
 		again, _, err := v.Check(Kind(kind), id, filled)
 		if err != nil {
