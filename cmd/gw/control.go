@@ -41,6 +41,7 @@ type control struct {
 	sup   *proc.Supervisor
 	calls *proc.CallServer
 	src   atomic.Pointer[source]
+	keep  keeper
 
 	api        atomic.Pointer[admin.API]
 	standalone *admin.MemoryConfigs
@@ -88,7 +89,8 @@ func (c *control) start(ctx context.Context) error {
 		c.log.Warn("limit on open files", "error", err)
 	}
 	c.table = proc.NewTable()
-	c.feed = proc.NewFeed(proc.FeedOptions{Check: storeCheck(s, c.plugins, c.ring), Table: c.table, Log: c.log})
+	c.feed = proc.NewFeed(proc.FeedOptions{Check: storeCheck(s, c.plugins, c.ring), Table: c.table, Log: c.log, Accepted: c.accepted})
+	c.openLastGood(s)
 	// Ports before processes: an address in use ends the start while nothing
 	// has begun.
 	if err := c.openServers(s); err != nil {
@@ -103,7 +105,8 @@ func (c *control) start(ctx context.Context) error {
 	if err := c.startSource(ctx, s); err != nil {
 		return err
 	}
-	c.startAdmin(s)
+	c.openAdmin(s)
+	c.servers.serve()
 	return nil
 }
 
@@ -129,31 +132,62 @@ func (c *control) startSource(ctx context.Context, s *conf.Settings) error {
 	if drivenByAPI(s, c.configPath) {
 		c.log.Info("the configuration comes through the Admin API and is kept in memory", "path", "/apisix/admin/configs")
 		c.standalone = admin.NewMemoryConfigs(func(_ context.Context, b conf.Batch) error {
-			c.feed.Sink(b)
+			c.sink(b)
 			return nil
 		})
+		c.serveLastGood("it is what the Admin API brought last")
 		return nil
 	}
-	src, err := openSource(ctx, s, c.configPath, store.Known{}, c.log)
+	c.work.Go(c.watchSource)
+	src, err := c.connect(ctx, s)
 	if err != nil {
-		return err
+		if ctx.Err() != nil || !c.serving() && !c.serveLastGood(err.Error()) {
+			return err
+		}
+		c.log.Error("the source of the configuration is not there; what is at hand serves meanwhile", "error", err)
+	}
+	c.work.Go(func() { c.follow(src, s) })
+	return nil
+}
+
+// connect opens the source and reaches for it; both may come back, a source
+// that does not answer yet and the error.
+func (c *control) connect(ctx context.Context, s *conf.Settings) (*source, error) {
+	src, err := openSource(ctx, s, c.configPath, &c.keep, c.log)
+	if err != nil {
+		return nil, err
 	}
 	c.src.Store(src)
 	if src.etcd != nil {
-		if err := src.etcd.Connect(ctx); err != nil {
-			if ctx.Err() != nil || !c.serving() {
-				return err
-			}
-			c.log.Error("etcd cannot be reached; the data process found serves on with its configuration", "error", err)
-		}
+		err = src.etcd.Connect(ctx)
 	}
-	c.work.Go(func() {
-		// It returns when the context ends, with the context's error.
-		if err := src.provider.Run(c.ctx, c.feed.Sink); err != nil && c.ctx.Err() == nil {
-			c.log.Error("the configuration is not followed any more", "error", err)
+	return src, err
+}
+
+// reopenPause lies between attempts to start an etcd of our own that did not
+// start.
+const reopenPause = 5 * time.Second
+
+// follow feeds the configuration until the end.
+func (c *control) follow(src *source, s *conf.Settings) {
+	for src == nil {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-time.After(reopenPause):
 		}
-	})
-	return nil
+		next, err := c.connect(c.ctx, s)
+		if next == nil {
+			c.log.Error("the source of the configuration is not there; trying again", "error", err)
+			continue
+		}
+		src = next
+		c.openAdmin(s)
+	}
+	// It returns when the context ends, with the context's error.
+	if err := src.provider.Run(c.ctx, c.sink); err != nil && c.ctx.Err() == nil {
+		c.log.Error("the configuration is not followed any more", "error", err)
+	}
 }
 
 // serving tells whether a data process serves a configuration.
@@ -165,14 +199,16 @@ func (c *control) serving() bool {
 	return ok
 }
 
-func (c *control) startAdmin(s *conf.Settings) {
-	if src := c.src.Load(); s.ServesAdmin() && src != nil && src.etcd != nil {
+// openAdmin makes the Admin API answer once there is something to write to.
+func (c *control) openAdmin(s *conf.Settings) {
+	src := c.src.Load()
+	if src == nil && c.standalone == nil || c.servers.admin == nil {
+		return
+	}
+	if src != nil && src.etcd != nil {
 		c.work.Go(func() { c.initDirs(src.etcd) })
 	}
-	if c.servers.admin != nil {
-		c.api.Store(admin.New(c.adminOptions(s)))
-	}
-	c.servers.serve()
+	c.api.Store(admin.New(c.adminOptions(s)))
 }
 
 // initDirs writes the placeholders that APISIX nodes on the same etcd need.
@@ -207,6 +243,7 @@ func (c *control) finish() {
 		c.calls.Close()
 	}
 	c.src.Load().close()
+	c.keep.close(c)
 	if c.dir != nil {
 		c.dir.Unlock()
 	}

@@ -228,3 +228,31 @@ resources need no reload: their changes are live at once.`,
 	}
 	return cmd
 }
+
+func syncCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Accept an etcd that holds an older or different configuration",
+		Long: `When etcd comes back wiped, restored from an older backup, or as another cluster,
+the running gateway keeps serving what it has and says so in "gw status". This
+command takes etcd's state as the right one.`,
+		Example: `  gw sync --accept`,
+		Args:    cobra.NoArgs,
+	}
+	flag := configFlag(cmd)
+	accept := cmd.Flags().Bool("accept", false, "take the state of etcd")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !*accept {
+			return errors.New("say --accept to take the state of etcd; `gw status` shows what it is")
+		}
+		dir, err := runDirOf(*flag)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+		defer cancel()
+		_, err = proc.Ask(ctx, dir, askAccept, nil)
+		return err
+	}
+	return cmd
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ import (
 const (
 	askStatus = "status"
 	askReload = "reload"
+	askAccept = "accept"
 )
 
 // answer serves the commands of the CLI; what it does not know goes to the
@@ -32,6 +34,13 @@ func (c *control) answer(ctx context.Context, name string, arg []byte) ([]byte, 
 		if err := c.reload(); err != nil {
 			return nil, err
 		}
+		return []byte("{}"), nil
+	case askAccept:
+		src := c.src.Load()
+		if src == nil || src.etcd == nil || !src.etcd.AcceptRegress() {
+			return nil, errors.New("etcd holds nothing that waits to be accepted")
+		}
+		c.log.Warn("the operator accepts the state of etcd")
 		return []byte("{}"), nil
 	}
 	return c.call(ctx, name, arg)
@@ -138,6 +147,9 @@ func (c *control) askData(ctx context.Context) *dataStatus {
 // degraded lists what an operator should look at although traffic is served.
 func (c *control) degraded(r *report) []string {
 	var list []string
+	if c.keep.serving.Load() {
+		list = append(list, fmt.Sprintf("the last good configuration serves, %s old", c.keep.loaded.Age(time.Now()).Round(time.Second)))
+	}
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if src := r.Source; src != nil {
 		switch {
@@ -222,6 +234,10 @@ func (c *control) ownMetrics(m *metricWriter) {
 		m.value(name, "", v)
 	}
 	gauge("ready", "whether a data process serves a configuration", boolValue(c.ready() == nil))
+	gauge("config_degraded", "whether the last good configuration of a former run serves", boolValue(c.keep.serving.Load()))
+	if l := c.keep.loaded; l != nil && c.keep.serving.Load() {
+		gauge("config_age_seconds", "age of that configuration", l.Age(time.Now()).Seconds())
+	}
 	gauge("config_rev", "revision of the configuration at hand", float64(c.table.Rev()))
 	gauge("config_refused_objects", "objects whose newest version is not served", float64(len(c.feed.Status().Refused)+len(c.table.Refused())))
 	if src := c.src.Load(); src != nil {

@@ -49,13 +49,14 @@ func drivenByAPI(s *conf.Settings, configPath string) bool {
 
 // openSource prepares the source. An error says that it can never work; one
 // that cannot be reached is no error here.
-func openSource(ctx context.Context, s *conf.Settings, configPath string, known store.Known, log *slog.Logger) (*source, error) {
+func openSource(ctx context.Context, s *conf.Settings, configPath string, keep *keeper, log *slog.Logger) (*source, error) {
 	if s.Provider() != conf.ProviderEtcd {
 		path := resourceFile(s, configPath)
-		return &source{provider: store.NewFile(store.FileConfig{Path: path, Log: log})}, nil
+		return &source{provider: store.NewFile(store.FileConfig{Path: path, Previous: keep.previous(), Log: log})}, nil
 	}
 	src := &source{}
-	cfg := etcdConfig(s, known, log)
+	cfg := etcdConfig(s, keep.known(), log)
+	cfg.OnRegress = func(store.Regress) bool { return s.Sluice.StoreRegress == "accept" }
 	if s.EmbeddedEtcd() {
 		e := &s.Sluice.EmbeddedEtcd
 		server, err := embedded.Start(ctx, embedded.Config{

@@ -119,6 +119,20 @@ func untilRepeat(objects []conf.Object) int {
 	return len(objects)
 }
 
+// SinkFirst takes the full batch that a former run knew, if nothing was taken
+// before: it never replaces what the store says. taken is called before the
+// next batch can come. Accepted is not told: this is its own word.
+func (f *Feed) SinkFirst(b conf.Batch, taken func()) bool {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if f.Status().Batches > 0 {
+		return false
+	}
+	f.opts.Table.Load(f.judge(b, false).out)
+	taken()
+	return true
+}
+
 // Recheck looks at everything again with another check: the rules changed and
 // not the objects.
 func (f *Feed) Recheck(check Check) {
@@ -138,6 +152,17 @@ func (f *Feed) Recheck(check Check) {
 }
 
 func (f *Feed) take(b conf.Batch, again bool) {
+	v := f.judge(b, again)
+	f.opts.Table.Load(v.out)
+	if f.opts.Accepted != nil {
+		f.opts.Accepted(v.accepted)
+	}
+}
+
+// verdict is what becomes of a batch: for the table, and for Accepted.
+type verdict struct{ out, accepted conf.Batch }
+
+func (f *Feed) judge(b conf.Batch, again bool) verdict {
 	f.mu.Lock()
 	list := make([]checked, len(b.Objects))
 	for i := range b.Objects {
@@ -158,6 +183,7 @@ func (f *Feed) take(b conf.Batch, again bool) {
 	}
 
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	out, accepted := f.merge(&b, list)
 	f.batches++
 	f.rev = b.Rev
@@ -167,12 +193,7 @@ func (f *Feed) take(b conf.Batch, again bool) {
 	if b.Full {
 		f.seed = nil
 	}
-	f.mu.Unlock()
-
-	f.opts.Table.Load(out)
-	if f.opts.Accepted != nil {
-		f.opts.Accepted(accepted)
-	}
+	return verdict{out, accepted}
 }
 
 // minParallel is how many objects make more than one checking goroutine worth
