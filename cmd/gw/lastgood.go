@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -140,6 +141,19 @@ func (c *control) serveLastGood(why string) bool {
 	return true
 }
 
+// whyNothing says why the source has brought no configuration yet.
+func (c *control) whyNothing() string {
+	why := "the source of the configuration does not answer"
+	if src := c.src.Load(); src != nil {
+		st := src.provider.Status()
+		if st.Regress != nil {
+			return st.Regress.Reason
+		}
+		why = cmp.Or(st.LastError, why)
+	}
+	return why
+}
+
 // watchSource serves the last good configuration when the source takes too
 // long, and confirms it while the source is in sync.
 func (c *control) watchSource() {
@@ -152,7 +166,7 @@ func (c *control) watchSource() {
 		case <-c.ctx.Done():
 			return
 		case <-patience.C:
-			c.serveLastGood("the source of the configuration does not answer")
+			c.serveLastGood(c.whyNothing())
 		case <-confirm.C:
 			src := c.src.Load()
 			if src == nil || c.keep.writer == nil || c.keep.serving.Load() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -44,6 +45,29 @@ func openLog(s *conf.Settings, process string, level *slog.LevelVar) (*slog.Logg
 		out = f
 	}
 	return newLog(out, s.Sluice.Log.Format, level).With("process", process), nil
+}
+
+// untilDone is a log that says nothing any more once ctx has ended: an etcd
+// that is stopped takes its closed sockets for faults.
+func untilDone(ctx context.Context, log *slog.Logger) *slog.Logger {
+	return slog.New(mutedHandler{log.Handler(), ctx})
+}
+
+type mutedHandler struct {
+	slog.Handler
+	ctx context.Context
+}
+
+func (h mutedHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.ctx.Err() == nil && h.Handler.Enabled(ctx, l)
+}
+
+func (h mutedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return mutedHandler{h.Handler.WithAttrs(attrs), h.ctx}
+}
+
+func (h mutedHandler) WithGroup(name string) slog.Handler {
+	return mutedHandler{h.Handler.WithGroup(name), h.ctx}
 }
 
 func newLog(out io.Writer, format string, level slog.Leveler) *slog.Logger {

@@ -48,8 +48,8 @@ func drivenByAPI(s *conf.Settings, configPath string) bool {
 }
 
 // openSource prepares the source. An error says that it can never work; one
-// that cannot be reached is no error here.
-func openSource(ctx context.Context, s *conf.Settings, configPath string, keep *keeper, log *slog.Logger) (*source, error) {
+// that cannot be reached is no error here. etcdLog is for an etcd of our own.
+func openSource(ctx context.Context, s *conf.Settings, configPath string, keep *keeper, log, etcdLog *slog.Logger) (*source, error) {
 	if s.Provider() != conf.ProviderEtcd {
 		path := resourceFile(s, configPath)
 		return &source{provider: store.NewFile(store.FileConfig{Path: path, Previous: keep.previous(), Log: log})}, nil
@@ -61,7 +61,7 @@ func openSource(ctx context.Context, s *conf.Settings, configPath string, keep *
 		e := &s.Sluice.EmbeddedEtcd
 		server, err := embedded.Start(ctx, embedded.Config{
 			Dir: e.DataDir, Listen: e.Listen, Socket: e.Socket, QuotaBytes: e.Quota,
-			KeepRevisions: e.KeepRevisions, NoFsync: !e.Fsync, Log: log,
+			KeepRevisions: e.KeepRevisions, NoFsync: !e.Fsync, Log: etcdLog,
 		})
 		if err != nil {
 			return nil, err
