@@ -102,13 +102,22 @@ func (c *control) start(ctx context.Context) error {
 	if c.calls, err = proc.ServeCalls(c.dir, c.log, c.answer); err != nil {
 		return err
 	}
+	c.servers.serve()
+	// A client of the Admin API waits while the gateway starts, but not for
+	// ever.
+	early := time.AfterFunc(adminPatience, c.servers.serveAdmin)
+	defer early.Stop()
 	if err := c.startSource(ctx, s); err != nil {
 		return err
 	}
 	c.openAdmin(s)
-	c.servers.serve()
+	c.servers.serveAdmin()
 	return nil
 }
+
+// adminPatience is how long a request to the Admin API may wait for the store
+// at the start before it is answered 503.
+const adminPatience = 3 * time.Second
 
 func (c *control) startData(s *conf.Settings) error {
 	if !s.ServesTraffic() {

@@ -3,8 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,8 +27,7 @@ type dataStatus struct {
 	Loops   []loopStatus   `json:"loops"`
 	Objects map[string]int `json:"objects"`
 	Rev     int64          `json:"rev"`
-	// RSS is resident memory in bytes.
-	RSS int64 `json:"rss"`
+	Figures processFigures `json:"figures"`
 }
 
 // loopStatus is one loop, with the processor time of its thread where that
@@ -36,7 +39,7 @@ type loopStatus struct {
 
 // Status implements proc.DataPlane.
 func (d *dataPlane) Status() any {
-	st := dataStatus{PID: os.Getpid(), Epoch: d.boot.Epoch, Started: d.started, RSS: residentMemory()}
+	st := dataStatus{PID: os.Getpid(), Epoch: d.boot.Epoch, Started: d.started, Figures: ownFigures()}
 	d.mu.Lock()
 	st.Objects, st.Rev = d.builder.Counts(), d.builder.Rev()
 	d.mu.Unlock()
@@ -67,8 +70,54 @@ func (d *dataPlane) Metrics(w io.Writer) {
 	for i, l := range d.loops() {
 		m.value("loop_busy_seconds_total", fmt.Sprintf(`loop="%d"`, i), l.BusySeconds)
 	}
-	m.head("data_resident_memory_bytes", "gauge", "Resident memory of the data process.")
-	m.value("data_resident_memory_bytes", "", float64(residentMemory()))
+}
+
+// processFigures are figures of the Go runtime and the kernel about this
+// process.
+type processFigures struct {
+	Goroutines int   `json:"goroutines"`
+	Threads    int   `json:"threads"`
+	OpenFDs    int   `json:"open_fds"`
+	RSS        int64 `json:"rss"`
+	Heap       int64 `json:"heap"`
+	Garbage    int64 `json:"gc_cycles"`
+}
+
+func ownFigures() processFigures {
+	f := processFigures{Goroutines: runtime.NumGoroutine(), RSS: residentMemory()}
+	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
+		f.OpenFDs = len(fds)
+	}
+	if tasks, err := os.ReadDir("/proc/self/task"); err == nil {
+		f.Threads = len(tasks)
+	}
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(samples)
+	f.Heap, f.Garbage = int64(samples[0].Value.Uint64()), int64(samples[1].Value.Uint64())
+	return f
+}
+
+// writeProcessMetrics writes the figures of the processes, one family after
+// the other.
+func writeProcessMetrics(w io.Writer, by map[string]processFigures) {
+	m := metricWriter{w: w}
+	for _, family := range []struct {
+		name, kind, help string
+		of               func(*processFigures) float64
+	}{
+		{"go_goroutines", "gauge", "Goroutines.", func(f *processFigures) float64 { return float64(f.Goroutines) }},
+		{"go_threads", "gauge", "Threads.", func(f *processFigures) float64 { return float64(f.Threads) }},
+		{"go_gc_cycles_total", "counter", "Garbage collections.", func(f *processFigures) float64 { return float64(f.Garbage) }},
+		{"go_heap_objects_bytes", "gauge", "Memory of objects on the heap.", func(f *processFigures) float64 { return float64(f.Heap) }},
+		{"process_open_fds", "gauge", "Open descriptors.", func(f *processFigures) float64 { return float64(f.OpenFDs) }},
+		{"process_resident_memory_bytes", "gauge", "Resident memory.", func(f *processFigures) float64 { return float64(f.RSS) }},
+	} {
+		m.head(family.name, family.kind, family.help)
+		for _, name := range slices.Sorted(maps.Keys(by)) {
+			f := by[name]
+			m.value(family.name, fmt.Sprintf("process=%q", name), family.of(&f))
+		}
+	}
 }
 
 // metricWriter writes Prometheus text.

@@ -224,6 +224,13 @@ func (c *control) collectMetrics() []byte {
 	m.head("node_info", "gauge", "this node")
 	m.value("node_info", fmt.Sprintf("hostname=%q,version=%q", host, version()), 1)
 	c.ownMetrics(&m)
+	figures := map[string]processFigures{"control": ownFigures()}
+	if c.sup != nil {
+		if st := c.askData(ctx); st != nil {
+			figures["data"] = st.Figures
+		}
+	}
+	writeProcessMetrics(&out, figures)
 	return out.Bytes()
 }
 

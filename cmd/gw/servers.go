@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -25,14 +26,24 @@ const shutdownGrace = 2 * time.Second
 // servers are the control process's own.
 type servers struct {
 	admin, control, metrics, status *httpd.Server
+	adminOnce                       sync.Once
 }
 
+// serve begins to answer, except on the Admin API.
 func (s *servers) serve() {
-	for _, srv := range []*httpd.Server{s.status, s.admin, s.control, s.metrics} {
+	for _, srv := range []*httpd.Server{s.status, s.control, s.metrics} {
 		if srv != nil {
 			srv.Serve()
 		}
 	}
+}
+
+func (s *servers) serveAdmin() {
+	s.adminOnce.Do(func() {
+		if s.admin != nil {
+			s.admin.Serve()
+		}
+	})
 }
 
 // shutdown ends all but the status server, which answers until the end.
@@ -131,6 +142,7 @@ func (c *control) adminOptions(s *conf.Settings) admin.Options {
 		StreamEnabled: strings.Contains(s.APISIX.ProxyMode, "stream"),
 		Keyring:       c.ring,
 		ReloadPlugins: c.ReloadPlugins,
+		Journal:       c.afterChange,
 		Log:           c.log,
 	}
 	if c.standalone != nil {
@@ -139,6 +151,25 @@ func (c *control) adminOptions(s *conf.Settings) admin.Options {
 		o.Store = c.src.Load().etcd
 	}
 	return o
+}
+
+// liveWait is how long the Admin API holds an answer back until this node
+// serves the change.
+const liveWait = 250 * time.Millisecond
+
+// afterChange is told of every accepted change before its client is answered.
+// Whoever writes a route and asks for it next finds it.
+func (c *control) afterChange(changes []admin.Change) {
+	rev := int64(0)
+	for i := range changes {
+		rev = max(rev, changes[i].Rev)
+	}
+	if c.sup == nil || rev == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, liveWait)
+	defer cancel()
+	c.sup.WaitServed(ctx, rev)
 }
 
 func (c *control) adminAccess(s *conf.Settings) admin.Access {

@@ -126,7 +126,7 @@ func printProcesses(w io.Writer, r *report) {
 			notes = append(notes, "NOT CONNECTED")
 		}
 		if r.Process != nil && r.Process.PID == p.PID {
-			notes = append(notes, fmt.Sprintf("%d MiB", r.Process.RSS>>20))
+			notes = append(notes, fmt.Sprintf("%d MiB", r.Process.Figures.RSS>>20))
 		}
 		fmt.Fprintf(w, "data process\tpid %d, epoch %d, %s\n", p.PID, p.Epoch, strings.Join(notes, ", "))
 	}

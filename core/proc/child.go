@@ -34,6 +34,8 @@ type child struct {
 	dir     string
 	version string
 	live    func() Live
+	// progress is told of every acknowledgement.
+	progress func()
 
 	spec    Spec
 	epoch   uint64
@@ -66,7 +68,7 @@ type child struct {
 
 func (s *Supervisor) newChild(spec Spec, epoch uint64, h *handle, role string) *child {
 	c := &child{
-		log: s.log.With("data_pid", h.pid, "epoch", epoch), table: s.table, dir: s.dir.path, version: s.opts.Version, live: s.liveNow,
+		log: s.log.With("data_pid", h.pid, "epoch", epoch), table: s.table, dir: s.dir.path, version: s.opts.Version, live: s.liveNow, progress: s.tellProgress,
 		spec: spec, epoch: epoch, h: h, since: time.Now(), startTime: processStart(h.pid), role: role,
 		ready: make(chan struct{}), gone: make(chan struct{}), selfDrain: make(chan struct{}),
 	}
@@ -271,6 +273,7 @@ func (c *child) noteAck(rev int64) {
 	c.acked, c.ackAt = rev, time.Now()
 	c.mu.Unlock()
 	c.readyOnce.Do(func() { close(c.ready) })
+	c.progress()
 }
 
 // drain tells the process to finish what it has and end. It is not fed any

@@ -25,14 +25,32 @@ func TestServesConfigurationAndChanges(t *testing.T) {
 	w.table.Load(change(11, route("r", 11, "two")))
 	w.serves("two")
 	eventually(t, "revision 11 acknowledged", func() bool { rev, ok := w.Served(); return ok && rev == 11 })
+	soon, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for rev := int64(100); rev < 120; rev++ {
+		w.table.Load(change(rev, route("r", rev, fmt.Sprint(rev))))
+		if !w.WaitServed(soon, rev) {
+			t.Fatalf("revision %d is not served", rev)
+		}
+		if _, _, v := w.ask(); v != fmt.Sprint(rev) {
+			t.Fatalf("revision %d counts as served while %s is", rev, v)
+		}
+	}
+	gone, stop := context.WithCancel(soon)
+	stop()
+	if w.WaitServed(gone, 1<<40) {
+		t.Error("a revision of the future is served")
+	}
+	w.table.Load(change(121, route("r", 11, "two")))
+	w.serves("two")
 	// A re-read that brings nothing new sends nothing.
-	w.table.Load(full(12, route("r", 11, "two")))
-	eventually(t, "revision 12 acknowledged", func() bool { rev, _ := w.Served(); return rev == 12 })
+	w.table.Load(full(122, route("r", 11, "two")))
+	eventually(t, "revision 122 acknowledged", func() bool { rev, _ := w.Served(); return rev == 122 })
 	st := w.dataStatus()
 	if last := st.Batches[len(st.Batches)-1]; last != "diff:0" {
 		t.Errorf("batches %v: the re-read was not reduced to nothing", st.Batches)
 	}
-	w.table.Load(full(13))
+	w.table.Load(full(123))
 	w.serves("")
 }
 

@@ -2,16 +2,11 @@ package proc
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -69,6 +64,8 @@ type Supervisor struct {
 	lastExit string
 	exitedAt time.Time
 	quick    int // deaths in a row that came quickly
+	// progress is closed and made anew with every acknowledgement.
+	progress chan struct{}
 }
 
 // order is a request to replace the data process.
@@ -90,7 +87,7 @@ func NewSupervisor(dir *RunDir, opts Options) *Supervisor {
 	return &Supervisor{
 		opts: opts, log: opts.Log, dir: dir, table: opts.Table,
 		orders: make(chan order), stopping: make(chan struct{}), ended: make(chan struct{}),
-		all: make(map[*child]struct{}),
+		all: make(map[*child]struct{}), progress: make(chan struct{}),
 	}
 }
 
@@ -438,106 +435,5 @@ func (s *Supervisor) isStopping() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// Call asks the serving data process a named question (CallStatus, CallHealth,
-// CallMetrics, or what DataPlane.Query knows).
-func (s *Supervisor) Call(ctx context.Context, name string, arg []byte) ([]byte, error) {
-	c := s.current()
-	if c == nil {
-		return nil, ErrNotRunning
-	}
-	return c.call(ctx, name, arg)
-}
-
-func (s *Supervisor) current() *child {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cur
-}
-
-func (s *Supervisor) setCurrent(c *child) {
-	s.mu.Lock()
-	s.cur = c
-	s.mu.Unlock()
-}
-
-func (s *Supervisor) shape() (Spec, *Sockets) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.spec, s.socks
-}
-
-func (s *Supervisor) promote(c *child) {
-	c.setRole(roleCurrent)
-	s.setCurrent(c)
-	s.save()
-}
-
-func (c *child) setRole(role string) {
-	c.mu.Lock()
-	c.role = role
-	c.mu.Unlock()
-}
-
-func (s *Supervisor) nextEpoch() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epoch++
-	return s.epoch
-}
-
-func (s *Supervisor) track(c *child) {
-	s.mu.Lock()
-	s.all[c] = struct{}{}
-	s.mu.Unlock()
-	s.save()
-}
-
-func (s *Supervisor) untrack(c *child) {
-	s.mu.Lock()
-	delete(s.all, c)
-	s.mu.Unlock()
-	s.save()
-}
-
-// children lists the live processes, oldest first.
-func (s *Supervisor) children() []*child {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]*child, 0, len(s.all))
-	for c := range s.all {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *child) int { return cmp.Compare(a.epoch, b.epoch) })
-	return list
-}
-
-// save writes the state file for a successor.
-func (s *Supervisor) save() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := state{Epoch: s.epoch}
-	for c := range s.all {
-		c.mu.Lock()
-		role := c.role
-		c.mu.Unlock()
-		st.Processes = append(st.Processes, dataState{
-			PID: c.h.pid, Started: c.startTime, Epoch: c.epoch, Role: role, Spec: c.spec,
-		})
-	}
-	raw, err := json.Marshal(st)
-	if err == nil {
-		err = s.dir.write(stateFile, raw)
-	}
-	if err != nil {
-		s.log.Error("state for a successor cannot be kept", "error", err)
-	}
-}
-
-func signalPID(h *handle, sig unix.Signal, log *slog.Logger) {
-	if err := h.signal(sig); err != nil {
-		log.Warn("cannot signal a data process", "data_pid", h.pid, "error", err)
 	}
 }
