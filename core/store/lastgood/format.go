@@ -108,6 +108,7 @@ type sealer struct {
 	aead   cipher.AEAD
 	header []byte
 	seq    uint64
+	read   bytes.Buffer
 }
 
 func newSealer(key []byte, h *header) (*sealer, error) {
@@ -144,7 +145,8 @@ func (s *sealer) record(dst, plain []byte) []byte {
 	return dst
 }
 
-// next reads one record; io.EOF at the end of the file.
+// next reads one record; io.EOF at the end of the file. The record is valid
+// until the next call.
 func (s *sealer) next(r io.Reader) ([]byte, error) {
 	var head [recordHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -157,11 +159,14 @@ func (s *sealer) next(r io.Reader) ([]byte, error) {
 	if n > maxRecord {
 		return nil, fmt.Errorf("%w: a record claims %d bytes", ErrDamaged, n)
 	}
-	var b bytes.Buffer
-	if m, err := io.CopyN(&b, r, int64(n)); err != nil {
+	s.read.Reset()
+	if n <= 4*chunkBytes {
+		s.read.Grow(int(n)) // more is only taken as it really comes
+	}
+	if m, err := io.CopyN(&s.read, r, int64(n)); err != nil {
 		return nil, fmt.Errorf("%w: a record ends after %d of %d bytes", ErrDamaged, m, n)
 	}
-	sealed := b.Bytes()
+	sealed := s.read.Bytes()
 	if binary.BigEndian.Uint32(head[4:]) != crc32.Checksum(sealed, castagnoli) {
 		return nil, fmt.Errorf("%w: a record's checksum differs", ErrDamaged)
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/sluicegw/sluice/core/conf"
+	"github.com/sluicegw/sluice/core/store/private"
 )
 
 // Config says where the files are.
@@ -33,6 +34,10 @@ type Config struct {
 	// ConfirmEvery is how often a state that did not change is noted to be
 	// still good; default 1 min. It bounds the error of Loaded.Age.
 	ConfirmEvery time.Duration
+	// BeforeWrite runs before each write; its error puts the write off. The
+	// journal is synced here, so that it never lacks a change that this file
+	// already has. May be nil.
+	BeforeWrite func() error
 	// Log defaults to slog.Default().
 	Log *slog.Logger
 }
@@ -83,7 +88,7 @@ func Load(cfg Config) (*Loaded, error) {
 	if _, err := os.Stat(cfg.base()); err != nil {
 		return nil, fmt.Errorf("last good configuration: %w", err)
 	}
-	key, err := readKey(cfg.key())
+	key, err := private.ReadKey(cfg.key())
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluicegw/sluice/core/conf"
+	"github.com/sluicegw/sluice/core/store/private"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -291,13 +292,13 @@ func TestKeyFile(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}
-	f("another key", func(cfg Config) error { return os.WriteFile(cfg.key(), make([]byte, keySize), 0o600) }, ErrWrongKey.Error())
+	f("another key", func(cfg Config) error { return os.WriteFile(cfg.key(), make([]byte, private.KeySize), 0o600) }, ErrWrongKey.Error())
 	f("short key", func(cfg Config) error { return os.WriteFile(cfg.key(), make([]byte, 3), 0o600) }, "holds 3 bytes")
 	f("readable by others", func(cfg Config) error { return os.Chmod(cfg.key(), 0o644) }, "chmod 600")
 	f("missing", func(cfg Config) error { return os.Remove(cfg.key()) }, "no such file")
 
 	cfg := config(t)
-	if err := os.WriteFile(cfg.key(), make([]byte, keySize), 0o640); err != nil {
+	if err := os.WriteFile(cfg.key(), make([]byte, private.KeySize), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "chmod 600") {

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/sluicegw/sluice/core/conf"
+	"github.com/sluicegw/sluice/core/store/private"
 )
 
 // Writer keeps the files up to date. Apply and Confirm only touch memory; one
@@ -73,7 +75,7 @@ func Open(cfg Config) (*Writer, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("last good configuration: %w; choose a writable directory", err)
 	}
-	key, err := loadKey(cfg.key())
+	key, err := private.MakeKey(cfg.key())
 	if err != nil {
 		return nil, err
 	}
@@ -277,6 +279,12 @@ func (w *Writer) acquire() error {
 		return errBusy
 	}
 	w.lock, w.waiting = f, false
+	// What a crash left of half-written files.
+	if old, err := filepath.Glob(filepath.Join(w.cfg.Dir, ".lastgood.*-*")); err == nil {
+		for _, name := range old {
+			_ = os.Remove(name)
+		}
+	}
 	return nil
 }
 
@@ -310,9 +318,14 @@ func (w *Writer) write() error {
 
 	var n int64
 	var err error
-	if whole {
+	if w.cfg.BeforeWrite != nil {
+		err = w.cfg.BeforeWrite()
+	}
+	switch {
+	case err != nil:
+	case whole:
 		n, err = w.writeBase(objects, st)
-	} else {
+	default:
 		n, err = w.appendDelta(objects, st)
 	}
 
@@ -352,7 +365,7 @@ func (w *Writer) writeBase(objects []conf.Object, st state) (int64, error) {
 		return 0, err
 	}
 	var n int64
-	tmp, err := writeTemp(w.cfg.base(), func(out io.Writer) error {
+	tmp, err := private.WriteTemp(w.cfg.base(), func(out io.Writer) error {
 		b := bufio.NewWriterSize(out, 1<<20)
 		if _, err := b.Write(s.header); err != nil {
 			return err
@@ -378,7 +391,7 @@ func (w *Writer) writeBase(objects []conf.Object, st state) (int64, error) {
 	w.generation, w.baseBytes, w.deltaBytes = generation, n, 0
 	// The former delta names another generation and is ignored from here on.
 	w.sealer = s
-	return n, syncDir(w.cfg.Dir)
+	return n, private.SyncDir(w.cfg.Dir)
 }
 
 func (w *Writer) appendDelta(objects []conf.Object, st state) (int64, error) {
@@ -404,7 +417,7 @@ func (w *Writer) startDelta(objects []conf.Object, st state) (int64, error) {
 		return 0, err
 	}
 	var n int64
-	tmp, err := writeTemp(w.cfg.delta(), func(out io.Writer) error {
+	tmp, err := private.WriteTemp(w.cfg.delta(), func(out io.Writer) error {
 		b := bufio.NewWriterSize(out, 64<<10)
 		if _, err := b.Write(s.header); err != nil {
 			return err
@@ -424,7 +437,7 @@ func (w *Writer) startDelta(objects []conf.Object, st state) (int64, error) {
 		err = os.Rename(tmp, w.cfg.delta())
 	}
 	if err == nil {
-		err = syncDir(w.cfg.Dir)
+		err = private.SyncDir(w.cfg.Dir)
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
