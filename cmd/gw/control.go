@@ -144,7 +144,9 @@ func (c *control) startSource(ctx context.Context, s *conf.Settings) error {
 			c.sink(b)
 			return nil
 		})
-		c.serveLastGood("it is what the Admin API brought last")
+		if l := c.keep.loaded; l != nil && c.feed.SinkFirst(l.Batch, func() {}) {
+			c.log.Info("what the Admin API brought to the former run serves", "age", l.Age(time.Now()).Round(time.Second).String(), "objects", len(l.Batch.Objects))
+		}
 		return nil
 	}
 	c.work.Go(c.watchSource)
@@ -162,7 +164,7 @@ func (c *control) startSource(ctx context.Context, s *conf.Settings) error {
 // connect opens the source and reaches for it; both may come back, a source
 // that does not answer yet and the error.
 func (c *control) connect(ctx context.Context, s *conf.Settings) (*source, error) {
-	src, err := openSource(ctx, s, c.configPath, &c.keep, c.log, untilDone(c.ctx, c.log))
+	src, err := openSource(ctx, s, c.configPath, &c.keep, c.acceptsRegress, c.log, untilDone(c.ctx, c.log))
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +173,11 @@ func (c *control) connect(ctx context.Context, s *conf.Settings) (*source, error
 		err = src.etcd.Connect(ctx)
 	}
 	return src, err
+}
+
+// acceptsRegress is the settings' word on a store that went back.
+func (c *control) acceptsRegress(store.Regress) bool {
+	return c.settings.Load().Sluice.StoreRegress == "accept"
 }
 
 // reopenPause lies between attempts to start an etcd of our own that did not

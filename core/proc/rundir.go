@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +21,11 @@ const (
 	pidFile     = "gw.pid"
 	stateFile   = "state.json"
 	controlSock = "control.sock"
+)
+
+const (
+	lockTries = 10
+	lockPause = 10 * time.Millisecond
 )
 
 // RunDir is the directory in which one running gateway keeps its lock, its pid
@@ -58,7 +64,15 @@ func LockRunDir(path string) (*RunDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// A command that looks whether we run holds the lock for a moment.
+	for try := 0; ; try++ {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || try == lockTries {
+			break
+		}
+		<-time.After(lockPause)
+	}
+	if err != nil {
 		lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			pid, _ := ReadPID(path)
