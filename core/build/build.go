@@ -38,7 +38,11 @@ type Options struct {
 	Health *health.Manager
 	// ChecksDisabled turns health checks off everywhere.
 	ChecksDisabled bool
-	Log            *slog.Logger
+	// Secrets resolves references to secrets ("$env://NAME",
+	// "$secret://vault/1/path/field") in credentials. It must bound its own
+	// time. nil: credentials with references cannot be used.
+	Secrets func(reference string) (string, error)
+	Log     *slog.Logger
 }
 
 // Refusal names an object that could not be put to use. What it was before goes
@@ -66,6 +70,13 @@ type Builder struct {
 	metadata  map[string]*chain.Metadata
 	revs      map[key]int64 // of every object applied
 
+	consumers map[string]*consumer
+	groups    map[string]*group
+	directory *chain.Directory
+	contested map[contest][]chain.Credential // keys with several claims, the winner first
+	secretive map[key]conf.Plugins           // objects whose credentials refer to secrets
+	merged    *req.Merged
+
 	table  *match.Table
 	global *req.Chain
 	rev    int64
@@ -75,6 +86,8 @@ type Builder struct {
 	dirtyRoutes map[*route]bool // Effective must be made anew
 	moved       map[*route]bool // place in the table changed
 	rulesDirty  bool
+	// secretsDirty says that references may stand for something else now.
+	secretsDirty bool
 }
 
 type key struct {
@@ -94,6 +107,8 @@ func New(opt Options) *Builder {
 		revs: map[key]int64{}, warned: map[string]bool{},
 		table:       match.New(opt.Match),
 		dirtyRoutes: map[*route]bool{}, moved: map[*route]bool{},
+		consumers: map[string]*consumer{}, groups: map[string]*group{}, directory: chain.NewDirectory(),
+		contested: map[contest][]chain.Credential{}, secretive: map[key]conf.Plugins{}, merged: &req.Merged{},
 	}
 	b.started = opt.Clock()
 	b.publish()
@@ -188,6 +203,14 @@ func (b *Builder) set(o *conf.Object) error {
 		return b.setMetadata(o.ID, v)
 	case *conf.SSL:
 		return b.setSSL(o.ID, v)
+	case *conf.Consumer:
+		return b.setConsumer(o.ID, v)
+	case *conf.Credential:
+		return b.setCredential(o.ID, v)
+	case *conf.ConsumerGroup:
+		return b.setConsumerGroup(o.ID, v)
+	case *conf.Secret:
+		b.secretsDirty = true
 	}
 	return nil
 }
@@ -206,6 +229,14 @@ func (b *Builder) remove(o *conf.Object) {
 		b.removeRoute(o.ID)
 	case conf.KindSSL:
 		b.removeSSL(o.ID)
+	case conf.KindConsumer:
+		b.removeConsumer(o.ID)
+	case conf.KindCredential:
+		b.removeCredential(o.ID)
+	case conf.KindConsumerGroup:
+		b.removeConsumerGroup(o.ID)
+	case conf.KindSecret:
+		b.secretsDirty = true
 	case conf.KindPluginMetadata:
 		if m := b.metadata[o.ID]; m != nil {
 			m.Store(nil)
@@ -215,6 +246,10 @@ func (b *Builder) remove(o *conf.Object) {
 
 // settle makes anew what depends on the objects that changed.
 func (b *Builder) settle(fail func(*conf.Object, error)) {
+	if b.secretsDirty {
+		b.secretsDirty = false
+		b.RefreshSecrets()
+	}
 	if b.rulesDirty {
 		b.rulesDirty = false
 		b.joinRules()
@@ -246,7 +281,7 @@ func (b *Builder) settle(fail func(*conf.Object, error)) {
 
 func (b *Builder) publish() {
 	if b.opt.Publish != nil {
-		b.opt.Publish(&req.Snapshot{Rev: b.rev, Router: b.table, Global: b.global})
+		b.opt.Publish(&req.Snapshot{Rev: b.rev, Router: b.table, Global: b.global, Merged: b.merged})
 	}
 }
 

@@ -57,7 +57,7 @@ func NewSet(items []Item, env Env) (*Set, error) {
 			s.Close()
 			return nil, fmt.Errorf("unknown plugin [%s]", it.Name)
 		}
-		e := env
+		e := *env.For(p)
 		e.Metadata, e.Attr = it.Metadata, it.Attr
 		v, err := p.New(it.Conf, &e)
 		if err != nil {
@@ -226,11 +226,12 @@ func (s *Set) chain() *req.Chain {
 	c := &req.Chain{}
 	for i := range s.instances {
 		in := &s.instances[i]
-		c.Names = append(c.Names, in.plugin.Name)
-		c.Plugins |= 1 << in.plugin.slot
+		slot := uint8(in.plugin.slot)
+		c.Members = append(c.Members, req.Member{Name: in.plugin.Name, Slot: slot, Priority: in.priority})
+		c.Plugins |= 1 << slot
 		for p, run := range in.steps {
 			if run != nil {
-				c.Phases[p] = append(c.Phases[p], req.Step{Name: in.plugin.Name, Run: run})
+				c.Phases[p] = append(c.Phases[p], req.Step{Name: in.plugin.Name, Run: run, Slot: slot, Priority: in.priority})
 			}
 		}
 	}

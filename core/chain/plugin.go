@@ -38,6 +38,12 @@ type Plugin struct {
 	Check func(conf json.RawMessage) error
 	// CheckConsumer does the same for the plugin's part of a consumer.
 	CheckConsumer func(conf json.RawMessage) error
+	// Credential reads the plugin's part of a consumer or credential: key is
+	// what a request names it by (Env.Credentials.Find), value what the plugin
+	// needs to check the request, parsed as far as it can be. References to
+	// secrets are resolved already. Set for plugins that find consumers by
+	// credentials of their own.
+	Credential func(conf json.RawMessage) (key string, value any, err error)
 
 	// NewMetadata compiles the plugin's metadata object for Env.Metadata; nil
 	// when the plugin has none.
@@ -74,7 +80,40 @@ type Env struct {
 	// Attr is the plugin's part of plugin_attr in config.yaml as JSON, nil
 	// when there is none.
 	Attr json.RawMessage
-	Log  *slog.Logger
+	// Credentials are those that consumers hold for this plugin, Consumers all
+	// consumers. They change while the instance lives; both may be nil outside
+	// a gateway and are then empty.
+	Credentials *Credentials
+	Consumers   *Consumers
+	Log         *slog.Logger
+	// Directory is where Credentials and Consumers come from.
+	Directory *Directory
+
+	plugin *Plugin
+}
+
+// For returns the environment of an instance of plugin p that belongs to the
+// same object: for plugins that run others.
+func (e *Env) For(p *Plugin) *Env {
+	out := *e
+	out.plugin = p
+	out.Metadata, out.Attr = nil, nil
+	out.Credentials, out.Consumers = e.Directory.Credentials(p.Name), e.Directory.Consumers()
+	return &out
+}
+
+// Shared returns what all instances of the plugin in this gateway share: the
+// value that the first of them made. It is for New only.
+func (e *Env) Shared(make func() any) any {
+	if e == nil || e.Directory == nil || e.plugin == nil {
+		return make()
+	}
+	v, ok := e.Directory.shared[e.plugin.Name]
+	if !ok {
+		v = make()
+		e.Directory.shared[e.plugin.Name] = v
+	}
+	return v
 }
 
 // The phase interfaces. Methods run on a loop: they must not block; what has to

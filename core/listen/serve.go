@@ -51,7 +51,7 @@ func (x *exchange) notFound() {
 func (x *exchange) route() {
 	ctx := &x.Ctx
 	x.Eff = x.Route.Eff.Load()
-	if x.RunPhase(req.Rewrite) == req.Exit || x.failed() || x.RunPhase(req.Access) == req.Exit {
+	if x.RunPhase(req.Rewrite) == req.Exit || x.failed() || x.RunConsumer() == req.Exit || x.RunPhase(req.Access) == req.Exit {
 		x.w.relay.Answer(ctx)
 		return
 	}

@@ -29,15 +29,26 @@ const (
 type Step struct {
 	Name string // the plugin's name
 	Run  func(*Ctx) Verdict
+	// Slot is the plugin's number, Priority its place: larger first, then by
+	// name. Merging chains goes by them.
+	Slot     uint8
+	Priority int
+}
+
+// Member is a plugin of a chain, whichever phases it runs in.
+type Member struct {
+	Name     string
+	Slot     uint8
+	Priority int
 }
 
 // Chain is a compiled list of plugins: an array per phase, in the order in
 // which they run.
 type Chain struct {
 	Phases [NumPhases][]Step
-	// Names lists the plugins, highest priority first, for debugging headers
+	// Members lists the plugins, highest priority first, for debugging headers
 	// and explanations.
-	Names []string
+	Members []Member
 	// Plugins has the bit of every plugin in the chain, by slot.
 	Plugins uint64
 }
@@ -72,8 +83,9 @@ func (c *Ctx) RunGlobal(p Phase) Verdict {
 	return Continue
 }
 
-func (c *Ctx) run(ch *Chain, p Phase) Verdict {
-	steps := ch.Phases[p]
+func (c *Ctx) run(ch *Chain, p Phase) Verdict { return c.walk(ch.Phases[p], p) }
+
+func (c *Ctx) walk(steps []Step, p Phase) Verdict {
 	for i := range steps {
 		c.Stage = steps[i].Name
 		if steps[i].Run(c) == Exit && p <= BeforeProxy {

@@ -23,6 +23,9 @@ type Snapshot struct {
 	Rev    int64
 	Router Router
 	Global *Chain // global rules; nil when there are none
+	// Merged remembers the chains of routes and consumers; nil: they are made
+	// for every request.
+	Merged *Merged
 }
 
 // Route is a compiled route. What depends on services, plugin configs and
@@ -114,12 +117,4 @@ type UpstreamTLS struct {
 	// with PassClientHost every name has pools of its own.
 	Key  pool.Key
 	Keys *pool.Keys
-}
-
-// Consumer is an authenticated caller.
-type Consumer struct {
-	Username     string
-	CredentialID string
-	CustomID     string
-	GroupID      string
 }

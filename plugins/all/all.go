@@ -2,5 +2,6 @@
 package all
 
 import (
+	_ "github.com/sluicegw/sluice/plugins/keyauth"      // key-auth
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite" // proxy-rewrite
 )

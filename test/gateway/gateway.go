@@ -85,6 +85,12 @@ func Start(t testing.TB, o Options) *Gateway {
 			}
 			return nil
 		},
+		ConsumerCheck: func(name string, raw []byte) error {
+			if p := chain.Lookup(name); p != nil && p.CheckConsumer != nil {
+				return p.CheckConsumer(raw)
+			}
+			return nil
+		},
 		ExprCheck: func(raw []byte) error {
 			_, err := expr.CompileJSON(raw)
 			return err
