@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegw/sluice/core/conf"
 	"github.com/sluicegw/sluice/core/proc"
 	"github.com/sluicegw/sluice/core/store"
+	"github.com/sluicegw/sluice/core/store/journal"
 )
 
 // control is the control process.
@@ -42,6 +43,8 @@ type control struct {
 	calls *proc.CallServer
 	src   atomic.Pointer[source]
 	keep  keeper
+	// journal is nil when none is kept.
+	journal *journal.Journal
 
 	api        atomic.Pointer[admin.API]
 	standalone *admin.MemoryConfigs
@@ -89,7 +92,8 @@ func (c *control) start(ctx context.Context) error {
 		c.log.Warn("limit on open files", "error", err)
 	}
 	c.table = proc.NewTable()
-	c.feed = proc.NewFeed(proc.FeedOptions{Check: storeCheck(s, c.plugins, c.ring), Table: c.table, Log: c.log, Accepted: c.accepted})
+	c.feed = proc.NewFeed(proc.FeedOptions{Check: storeCheck(s, c.plugins, c.ring), Table: c.table, Log: c.log, Accepted: c.accepted, Changed: c.changed})
+	c.openJournal(s)
 	c.openLastGood(s)
 	// Ports before processes: an address in use ends the start while nothing
 	// has begun.
@@ -260,6 +264,11 @@ func (c *control) finish() {
 	}
 	c.src.Load().close()
 	c.keep.close(c)
+	if c.journal != nil {
+		if err := c.journal.Close(); err != nil {
+			c.log.Error("the journal of changes could not be completed", "error", err)
+		}
+	}
 	if c.dir != nil {
 		c.dir.Unlock()
 	}

@@ -19,9 +19,10 @@ import (
 
 // The calls that commands make to the control process.
 const (
-	askStatus = "status"
-	askReload = "reload"
-	askAccept = "accept"
+	askStatus   = "status"
+	askReload   = "reload"
+	askAccept   = "accept"
+	askRollback = "rollback"
 )
 
 // answer serves the commands of the CLI; what it does not know goes to the
@@ -35,6 +36,8 @@ func (c *control) answer(ctx context.Context, name string, arg []byte) ([]byte, 
 			return nil, err
 		}
 		return []byte("{}"), nil
+	case askRollback:
+		return c.rollback(ctx, arg)
 	case askAccept:
 		src := c.src.Load()
 		if src == nil || src.etcd == nil || !src.etcd.AcceptRegress() {

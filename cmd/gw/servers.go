@@ -160,6 +160,7 @@ const liveWait = 250 * time.Millisecond
 // afterChange is told of every accepted change before its client is answered.
 // Whoever writes a route and asks for it next finds it.
 func (c *control) afterChange(changes []admin.Change) {
+	c.attribute(changes)
 	rev := int64(0)
 	for i := range changes {
 		rev = max(rev, changes[i].Rev)

@@ -27,6 +27,18 @@ type FeedOptions struct {
 	// as they came from the store, after the table has them. Of a full batch
 	// whose objects did not all pass it gets the former versions of those.
 	Accepted func(conf.Batch)
+	// Changed, if set, is told what a batch changed in what is served, by the
+	// objects' texts in the store. At the first full batch the configuration
+	// given to Seed is what was before; first says that there was none.
+	Changed func(rev int64, changes []Change, first bool)
+}
+
+// Change is one object before and after a batch. Before or After is nil where
+// it did not or does not exist.
+type Change struct {
+	Key
+	Rev           int64
+	Before, After []byte
 }
 
 // Feed takes what the store has, keeps out what may not be served, and puts
@@ -157,10 +169,18 @@ func (f *Feed) take(b conf.Batch, again bool) {
 	if f.opts.Accepted != nil {
 		f.opts.Accepted(v.accepted)
 	}
+	if f.opts.Changed != nil && (len(v.changes) > 0 || v.first) {
+		f.opts.Changed(b.Rev, v.changes, v.first)
+	}
 }
 
-// verdict is what becomes of a batch: for the table, and for Accepted.
-type verdict struct{ out, accepted conf.Batch }
+// verdict is what becomes of a batch: for the table, for Accepted and for
+// Changed.
+type verdict struct {
+	out, accepted conf.Batch
+	changes       []Change
+	first         bool
+}
 
 func (f *Feed) judge(b conf.Batch, again bool) verdict {
 	f.mu.Lock()
@@ -184,16 +204,64 @@ func (f *Feed) judge(b conf.Batch, again bool) verdict {
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out, accepted := f.merge(&b, list)
+	v := verdict{first: f.batches == 0 && len(seed) == 0}
+	if f.opts.Changed != nil && !v.first {
+		v.changes = f.changes(&b, list, seed)
+	}
+	v.out, v.accepted = f.merge(&b, list)
 	f.batches++
 	f.rev = b.Rev
-	if len(out.Objects) > 0 {
+	if len(v.out.Objects) > 0 {
 		f.changedAt = time.Now()
 	}
 	if b.Full {
 		f.seed = nil
 	}
-	return verdict{out, accepted}
+	return v
+}
+
+// changes tells what merge is about to change, for Changed.
+func (f *Feed) changes(b *conf.Batch, list []checked, seed map[Key]conf.Object) []Change {
+	before := func(k Key) []byte {
+		if f.batches == 0 {
+			return seed[k].Value
+		}
+		if known := f.known[k]; known != nil {
+			return known.good.Value
+		}
+		return nil
+	}
+	var changes []Change
+	named := make(map[Key]bool, len(list))
+	for i := range list {
+		c := &list[i]
+		k := Key{c.raw.Kind, c.raw.ID}
+		named[k] = true
+		if c.skip || c.err != nil {
+			continue
+		}
+		if old := before(k); !bytes.Equal(old, c.raw.Value) || old == nil && c.raw.Value != nil {
+			changes = append(changes, Change{Key: k, Rev: c.raw.Rev, Before: old, After: c.raw.Value})
+		}
+	}
+	if !b.Full {
+		return changes
+	}
+	gone := func(k Key, old []byte) {
+		if !named[k] && old != nil {
+			changes = append(changes, Change{Key: k, Rev: b.Rev, Before: old})
+		}
+	}
+	if f.batches == 0 {
+		for k, o := range seed {
+			gone(k, o.Value)
+		}
+		return changes
+	}
+	for k, known := range f.known {
+		gone(k, known.good.Value)
+	}
+	return changes
 }
 
 // minParallel is how many objects make more than one checking goroutine worth

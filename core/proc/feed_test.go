@@ -3,7 +3,9 @@ package proc
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +124,46 @@ func TestAcceptedGetsRawValues(t *testing.T) {
 			t.Errorf("accepted %q, want %q", got, want)
 		}
 	}
+}
+
+func TestChangesAreTold(t *testing.T) {
+	w := newFeedWorld(t)
+	var told []string
+	w.opts.Changed = func(rev int64, changes []Change, first bool) {
+		text := fmt.Sprint(rev)
+		if first {
+			text += " first"
+		}
+		var parts []string
+		for _, c := range changes {
+			parts = append(parts, fmt.Sprintf(" %s@%d:%s>%s", c.ID, c.Rev, c.Before, c.After))
+		}
+		slices.Sort(parts)
+		told = append(told, text+strings.Join(parts, ""))
+	}
+	f := func(want string, b conf.Batch) {
+		t.Helper()
+		told = nil
+		w.Sink(b)
+		if got := strings.Join(told, "; "); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	f("1 first", full(1, route("a", 1, "one")))
+	f("2 a@2:one>two b@2:>new", change(2, route("a", 2, "two"), route("b", 2, "new")))
+	f("", change(3, route("a", 3, "bad")))
+	f("", full(4, route("a", 3, "bad"), route("b", 2, "new")))
+	f("5 a@5:two>three", change(5, route("a", 5, "three")))
+	f("6 b@6:new>", full(6, route("a", 5, "three")))
+	f("7 a@7:three>", change(7, conf.Object{Kind: conf.KindRoute, ID: "a", Rev: 7}))
+	f("", change(8, conf.Object{Kind: conf.KindRoute, ID: "a", Rev: 8}))
+
+	// After a restart the former run's configuration is what was before.
+	w2 := newFeedWorld(t)
+	w2.opts.Changed = w.opts.Changed
+	w = w2
+	w.Seed([]conf.Object{route("a", 1, "one"), route("b", 1, "one"), route("c", 1, "one")})
+	f("9 a@9:one>two b@9:one>", full(9, route("a", 9, "two"), route("c", 1, "one")))
 }
 
 func TestPanickingCheckRefusesTheObject(t *testing.T) {
