@@ -172,7 +172,7 @@ func (d *dataPlane) buildOptions() build.Options {
 		Enabled: func(name string) bool { return !set.Disabled(name, false) },
 		Attr:    s.PluginAttr.Rest, Clock: loop.Clock, Health: d.health,
 		ChecksDisabled: s.APISIX.DisableHealthcheck, Secrets: resolveSecret,
-		Log:            d.log,
+		Log: d.log,
 	}
 }
 
