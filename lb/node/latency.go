@@ -24,7 +24,17 @@ func decay(from, to uint32) float64 {
 	if age <= 0 {
 		return 1
 	}
-	return math.Exp(-float64(age) * 1e6 / LatencyDecay)
+	return fade(float64(age) * (1e6 / LatencyDecay))
+}
+
+// fade is e^-x within a thousandth up to x = 4, where less than 2 % are left,
+// and falls to zero from there: the fourth power of e^(-x/4) by its series. Two
+// of these are part of every pick; math.Exp costs three times as much.
+func fade(x float64) float64 {
+	y := x / 4
+	p := 1 + y*(1+y*(0.5+y*(1.0/6+y*(1.0/24))))
+	p *= p
+	return 1 / (p * p)
 }
 
 // latencyAttempts bounds how often a sample is tried against those of other

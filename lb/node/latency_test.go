@@ -31,6 +31,23 @@ func TestLatencyIsAPeakAverage(t *testing.T) {
 	near(90*second, 8000/math.E+1000*(1-1/math.E)) // a clock behind
 }
 
+func TestFadeIsExponential(t *testing.T) {
+	last := 2.0
+	for x := 0.0; x < 1000; x += 0.01 {
+		got, want := fade(x), math.Exp(-x)
+		if x <= 4 && math.Abs(got-want) > 0.001 {
+			t.Fatalf("fade(%v) is %v, want %v", x, got, want)
+		}
+		if got >= last || got < 0 {
+			t.Fatalf("fade(%v) is %v after %v", x, got, last)
+		}
+		last = got
+	}
+	if fade(1e6) > 1e-12 {
+		t.Errorf("fade(1e6) is %v", fade(1e6))
+	}
+}
+
 func TestStateHasALinePerWriter(t *testing.T) {
 	// Held by the size: four cells and the padding before them.
 	if got := unsafe.Sizeof(State{}); got != 4*cacheLine {

@@ -1,10 +1,6 @@
 package pick
 
-import (
-	"math"
-
-	"github.com/sluicegw/sluice/lb/node"
-)
+import "github.com/sluicegw/sluice/lb/node"
 
 // emmie is consistent hashing with bounded load: no node takes a request that
 // would put it above c times its weight's share of the requests in flight,
@@ -34,12 +30,32 @@ func newEmmie(cfg *Config, load float64) Picker {
 
 // Pick returns the first node from in.Key's place on that has room.
 func (p *emmie) Pick(in *Input) *node.Node {
-	p.total.InFlight.Add(1)
+	total := p.total.InFlight.Add(1)
+	if p.calm(in) { // Fast path: the key's own node has room
+		l := &p.list[0]
+		i := uint32(l.ring.points[l.ring.find(l.ring.hash(in.Key))])
+		if reserve(l.states[i], float64(l.sum), p.load*float64(total)*float64(l.weights[i])) {
+			return l.nodes[i]
+		}
+	}
 	n := p.choose(p, in)
 	if n == nil {
 		p.total.InFlight.Add(-1)
 	}
 	return n
+}
+
+// reserve counts a request at s unless that would exceed ceil(room/weight).
+// For whole numbers n, n+1 <= ceil(x) says the same as n < x.
+func reserve(s *node.State, weight, room float64) bool {
+	if float64(s.InFlight.Load())*weight >= room {
+		return false
+	}
+	if float64(s.InFlight.Add(1)-1)*weight < room {
+		return true
+	}
+	s.InFlight.Add(-1)
+	return false
 }
 
 // Done ends a try.
@@ -54,9 +70,10 @@ func (p *emmie) from(l *level, in *Input, anyHealth bool) *node.Node {
 	if !anyHealth {
 		weight = float64(p.upWeight(l))
 	}
-	// The bound of a node of weight w is ceil(share*w). Nodes that are down
-	// hold requests too but take none, so the average is over those that are up.
-	share := p.load * float64(p.total.InFlight.Load()) / weight
+	// The bound of a node is its part of all weight times room. Nodes that are
+	// down hold requests too but take none, so the weight is of those that are
+	// up.
+	room := p.load * float64(p.total.InFlight.Load())
 	hash := l.ring.hash(in.Key)
 	pos := l.ring.find(hash)
 	warming := p.warming(in.Now)
@@ -75,14 +92,9 @@ func (p *emmie) from(l *level, in *Input, anyHealth bool) *node.Node {
 		if warming && step < maxDeclined && p.warm.declines(n, in.Now, declineWord(hash, n)) {
 			continue
 		}
-		bound := int64(math.Ceil(share * float64(l.weights[index])))
-		if n.InFlight.Load() >= bound {
-			continue
-		}
-		if n.InFlight.Add(1) <= bound {
+		if reserve(n.State, weight, room*float64(l.weights[index])) {
 			return n
 		}
-		n.InFlight.Add(-1)
 	}
 	return take(l.leastLoaded(in, anyHealth))
 }

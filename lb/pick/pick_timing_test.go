@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// BenchmarkPick is a Pick and the atomic addition that takes its count back.
 func BenchmarkPick(b *testing.B) {
 	for _, typ := range Types() {
 		for _, n := range []int{1, 3, 30, 1000} {
@@ -13,16 +14,31 @@ func BenchmarkPick(b *testing.B) {
 				nodes := makeNodes(b, specs(equal(n, 1)...))
 				p := makePicker(b, Config{Type: typ, Nodes: nodes})
 				in := Input{Key: make([]byte, 12)}
+				for _, n := range nodes { // latencies that have to fade
+					n.ObserveLatency(1e9, 2e6)
+				}
+				in.Now = 2e9
 				b.ReportAllocs()
 				i := uint64(0)
 				for b.Loop() {
 					i++
 					in.Rand = i * 0x9e3779b97f4a7c15
 					in.Key[0], in.Key[1] = byte(i), byte(i>>8)
-					p.Done(p.Pick(&in), 0, 1000, true)
+					release(p.Pick(&in))
 				}
 			})
 		}
+	}
+}
+
+func BenchmarkEWMADone(b *testing.B) {
+	nodes := makeNodes(b, specs(1, 1))
+	p := makePicker(b, Config{Type: EWMA, Nodes: nodes})
+	b.ReportAllocs()
+	now := int64(1e9)
+	for b.Loop() {
+		now += 1e6
+		p.Done(nodes[0], now, now%7e6, true)
 	}
 }
 
