@@ -20,9 +20,9 @@ type Boot struct {
 	Epoch uint64 `json:"epoch"`
 	// Dir is the run directory.
 	Dir string `json:"dir"`
-	// Hold says that a configuration follows at once: nothing is accepted
-	// before it has been applied.
-	Hold bool `json:"hold"`
+	// Hold is how long connections wait in the accept queues for the first
+	// configuration; then they are accepted without one.
+	Hold time.Duration `json:"hold"`
 }
 
 // Spec is the shape of a data process.

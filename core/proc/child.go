@@ -119,13 +119,22 @@ func (s *Supervisor) start(spec Spec, socks *Sockets) (*child, error) {
 		}
 	}()
 	defer close(booted)
-	if err := c.boot(&Boot{Spec: spec, Live: s.liveNow(), Epoch: epoch, Dir: s.dir.path, Hold: s.table.Loaded()}, socks); err != nil {
+	if err := c.boot(&Boot{Spec: spec, Live: s.liveNow(), Epoch: epoch, Dir: s.dir.path, Hold: s.hold()}, socks); err != nil {
 		c.kill()
 		<-c.gone
 		s.untrack(c)
 		return nil, fmt.Errorf("data process %d did not start (%s): %w", h.pid, c.exitText(), err)
 	}
 	return c, nil
+}
+
+// hold is how long a new data process waits for its configuration. One that is
+// at hand is waited for as long as it takes.
+func (s *Supervisor) hold() time.Duration {
+	if s.table.Loaded() {
+		return s.opts.ReadyTimeout
+	}
+	return s.opts.Hold
 }
 
 func (c *child) boot(b *Boot, socks *Sockets) error {

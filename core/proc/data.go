@@ -91,11 +91,10 @@ type dataProcess struct {
 	applied map[Key]uint64
 	served  bool
 	rev     int64
-	// accepting is set by start, then owned by the apply goroutine.
-	accepting bool
-
 	session atomic.Pointer[wire]  // the control process that is connected
 	failure atomic.Pointer[error] // why the process has to end
+
+	acceptOnce sync.Once
 
 	drainOnce sync.Once
 	draining  atomic.Bool
@@ -245,19 +244,42 @@ func (d *dataProcess) startPlane(b *Boot, socks []Socket) error {
 	if err := d.dp.Start(b, socks); err != nil {
 		return err
 	}
-	if b.Hold {
-		return nil
-	}
-	return d.accept()
+	go func() {
+		select {
+		case <-d.done:
+		case <-time.After(b.Hold):
+			d.accept("no configuration has come")
+		}
+	}()
+	return nil
 }
 
-// accept opens the doors, once.
-func (d *dataProcess) accept() error {
-	if d.accepting {
-		return nil
+// accept opens the doors, once. A process that takes no connections is of no
+// use.
+func (d *dataProcess) accept(early string) {
+	d.acceptOnce.Do(func() {
+		if early != "" {
+			d.log.Warn("accepting connections", "why", early)
+		}
+		if err := d.dp.Accept(); err != nil {
+			d.failure.Store(&err)
+			d.quit()
+		}
+	})
+}
+
+// giveUpSockets closes our listening sockets: the control process has them.
+func (d *dataProcess) giveUpSockets() {
+	// The doors that are not open yet stay shut: the descriptors' numbers may
+	// come to mean something else.
+	d.acceptOnce.Do(func() {})
+	d.mu.Lock()
+	socks := d.socks
+	d.socks = nil
+	d.mu.Unlock()
+	for _, s := range socks {
+		closeFD(s.FD)
 	}
-	d.accepting = true
-	return d.dp.Accept()
 }
 
 // spareProcs are the Ps beside the loops': garbage collection and background

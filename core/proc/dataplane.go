@@ -16,9 +16,9 @@ type DataPlane interface {
 	// and never closes them.
 	Start(boot *Boot, socks []Socket) error
 	// Accept begins to take connections from the sockets given to Start. It
-	// is called once: after the first Apply when a configuration is at hand
-	// (a restarted process must not answer 404 to connections that waited for
-	// it), right after Start when there is none.
+	// is called once: after the first Apply (a restarted process must not
+	// answer 404 to connections that waited for it), or when no configuration
+	// came within Boot.Hold.
 	Accept() error
 	// Apply makes a batch live and returns when new requests see it. Objects
 	// that cannot be served are returned; their former version stays. The

@@ -69,7 +69,10 @@ func (d *dataProcess) talk(w *wire) error {
 				return err
 			}
 		case msgGive:
-			if err := w.sendSockets(d.socks); err != nil {
+			d.mu.Lock()
+			socks := d.socks
+			d.mu.Unlock()
+			if err := w.sendSockets(socks); err != nil {
 				return err
 			}
 		case msgBatch:
@@ -96,6 +99,9 @@ func (d *dataProcess) talk(w *wire) error {
 				return fmt.Errorf("drain order: %w", err)
 			}
 			go d.drain(time.Duration(order.TimeoutMS) * time.Millisecond)
+			// Once the data plane has closed its own, too, an address that is
+			// given up refuses connections instead of letting them wait.
+			d.giveUpSockets()
 		case msgLive:
 			var v Live
 			if err := json.Unmarshal(m.payload, &v); err != nil {
@@ -186,12 +192,7 @@ func (d *dataProcess) apply(raw []byte) ([]Refusal, int64, error) {
 		return nil, 0, errors.New("batch before the boot message")
 	}
 	refused := d.dp.Apply(b)
-	if err := d.accept(); err != nil {
-		// A process that takes no connections is of no use.
-		d.failure.Store(&err)
-		d.quit()
-		return nil, 0, err
-	}
+	d.accept("")
 	not := make(map[Key]bool, len(refused))
 	for _, r := range refused {
 		not[Key{r.Kind, r.ID}] = true

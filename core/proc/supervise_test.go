@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +94,39 @@ func TestKilledDataProcessIsBackWithinASecond(t *testing.T) {
 	if st := w.Status(); st.Restarts != 1 || !strings.Contains(st.LastExit, "killed") {
 		t.Errorf("status %+v", st)
 	}
+}
+
+func TestConnectionsWaitForTheFirstConfiguration(t *testing.T) {
+	w := startWorld(t, 1, fakeSettings{})
+	answered := make(chan string, 1)
+	go func() {
+		_, _, v, err := askAddr(w.addr)
+		answered <- fmt.Sprint(v, err)
+	}()
+	eventually(t, "the process is there", func() bool { return len(w.Status().Processes) == 1 && w.Status().Processes[0].Connected })
+	w.table.Load(full(1, route("r", 1, "one")))
+	if got := <-answered; got != "one<nil>" {
+		t.Errorf("answered %q", got)
+	}
+}
+
+func TestConnectionsAreTakenWithoutAConfigurationInTheEnd(t *testing.T) {
+	dir, err := LockRunDir(filepath.Join(t.TempDir(), "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := testOptions(NewTable())
+	opts.Hold = time.Millisecond
+	s := NewSupervisor(dir, opts)
+	addr := freeAddr(t)
+	if err := s.Start(testSpec(addr, 1, fakeSettings{Name: "a"}), testLive); err != nil {
+		t.Fatal(err)
+	}
+	if _, name, v, err := askAddr(addr); err != nil || name != "a" || v != "" {
+		t.Errorf("%q %q %v", name, v, err)
+	}
+	s.Drain(time.Second)
+	dir.Unlock()
 }
 
 func TestConnectionsWaitWhileNoDataProcessRuns(t *testing.T) {
@@ -284,6 +318,31 @@ func TestDrainWaitsForRequestsInFlight(t *testing.T) {
 	if err := w.Replace(testSpec(w.addr, 1, fakeSettings{})); err == nil {
 		t.Error("replaced after the drain")
 	}
+}
+
+func TestDrainingGatewayRefusesConnections(t *testing.T) {
+	w := startWorld(t, 1, fakeSettings{HoldDrain: true})
+	w.table.Load(full(1))
+	w.ready()
+	done := make(chan struct{})
+	go func() {
+		w.Drain(5 * time.Second)
+		close(done)
+	}()
+	eventually(t, "connections are refused while a request is in flight", func() bool {
+		c, err := net.Dial("tcp", w.addr)
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, unix.ECONNREFUSED)
+	})
+	select {
+	case <-done:
+		t.Error("the drain is over already")
+	default:
+	}
+	w.Kill()
+	<-done
 }
 
 func TestKillCutsADrainShort(t *testing.T) {

@@ -37,6 +37,9 @@ type Options struct {
 	// ReadyTimeout is how long a replacement may take to serve the
 	// configuration before it is given up. Default 60 s.
 	ReadyTimeout time.Duration
+	// Hold is how long connections wait when the gateway starts and has no
+	// configuration yet. Default 3 s.
+	Hold time.Duration
 }
 
 // Supervisor keeps one data process serving: it starts, adopts, restarts,
@@ -83,6 +86,7 @@ func NewSupervisor(dir *RunDir, opts Options) *Supervisor {
 	if opts.Env == nil {
 		opts.Env = os.Environ()
 	}
+	opts.Hold = cmp.Or(opts.Hold, 3*time.Second)
 	opts.ReadyTimeout = cmp.Or(opts.ReadyTimeout, time.Minute)
 	return &Supervisor{
 		opts: opts, log: opts.Log, dir: dir, table: opts.Table,
