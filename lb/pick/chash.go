@@ -29,7 +29,7 @@ func (ls *levels) addRings(kind ringKind) {
 func (p *chash) Pick(in *Input) *node.Node {
 	if p.calm(in) { // Fast path
 		l := &p.list[0]
-		i := uint32(l.ring.points[l.ring.find(l.ring.hash(in.Key))])
+		i := l.ring.node(l.ring.find(l.ring.hash(in.Key)))
 		l.states[i].InFlight.Add(1)
 		return l.nodes[i]
 	}
@@ -40,7 +40,7 @@ func (p *chash) Pick(in *Input) *node.Node {
 func (p *chash) Done(n *node.Node, now, latency int64, ok bool) { release(n) }
 
 // at returns the node at a position of the ring.
-func (l *level) at(pos int) *node.Node { return l.nodes[uint32(l.ring.points[pos])] }
+func (l *level) at(pos int) *node.Node { return l.nodes[l.ring.node(pos)] }
 
 // patience is how many points a walk passes before it makes sure that there is
 // something to find.

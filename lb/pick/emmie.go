@@ -18,8 +18,8 @@ type emmie struct {
 	total *node.Group
 }
 
-func newEmmie(cfg *Config, load float64) Picker {
-	p := &emmie{levels: newLevels(cfg), load: load}
+func newEmmie(cfg *Config) Picker {
+	p := &emmie{levels: newLevels(cfg), load: cfg.Load}
 	p.addRings(xxhashRing)
 	p.total = p.group
 	if p.total == nil {
@@ -33,7 +33,7 @@ func (p *emmie) Pick(in *Input) *node.Node {
 	total := p.total.InFlight.Add(1)
 	if p.calm(in) { // Fast path: the key's own node has room
 		l := &p.list[0]
-		i := uint32(l.ring.points[l.ring.find(l.ring.hash(in.Key))])
+		i := l.ring.node(l.ring.find(l.ring.hash(in.Key)))
 		if reserve(l.states[i], float64(l.sum), p.load*float64(total)*float64(l.weights[i])) {
 			return l.nodes[i]
 		}
@@ -78,7 +78,7 @@ func (p *emmie) from(l *level, in *Input, anyHealth bool) *node.Node {
 	pos := l.ring.find(hash)
 	warming := p.warming(in.Now)
 	for step := range min(len(l.ring.points), maxWalk) {
-		index := uint32(l.ring.points[pos])
+		index := l.ring.node(pos)
 		n := l.nodes[index]
 		if pos++; pos == len(l.ring.points) {
 			pos = 0

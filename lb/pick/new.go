@@ -3,6 +3,7 @@ package pick
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluicegw/sluice/lb/node"
@@ -67,36 +68,35 @@ func New(cfg Config) (Picker, error) {
 			return nil, err
 		}
 	}
-	var p Picker
-	switch cfg.Type {
-	case RoundRobin, "":
-		p = newRoundRobin(&cfg)
-	case CHash:
-		p = newChash(&cfg, xxhashRing)
-	case CRC32APISIX:
-		p = newChash(&cfg, crc32Ring)
-	case LeastConn:
-		p = newLeastConn(&cfg)
-	case EWMA:
-		p = newEWMA(&cfg)
-	case Emmie:
-		c := cfg.Load
-		if c == 0 {
-			c = DefaultLoad
-		}
-		if !(c > 1) {
-			return nil, fmt.Errorf("the load bound is %v: it must be greater than 1", c)
-		}
-		p = newEmmie(&cfg, c)
-	default:
-		return nil, fmt.Errorf("unknown balancing type %q: use one of %s", cfg.Type, strings.Join(Types(), ", "))
+	if cfg.Type == "" {
+		cfg.Type = RoundRobin
 	}
-	if len(cfg.Nodes) == 1 {
+	if cfg.Load == 0 {
+		cfg.Load = DefaultLoad
+	}
+	switch {
+	case !slices.Contains(Types(), cfg.Type):
+		return nil, fmt.Errorf("unknown balancing type %q: use one of %s", cfg.Type, strings.Join(Types(), ", "))
+	case !(cfg.Load > 1):
+		return nil, fmt.Errorf("the load bound is %v: it must be greater than 1", cfg.Load)
+	case len(cfg.Nodes) == 1:
 		// EWMA's samples are kept up so that they are there when a second
 		// node joins.
 		return &single{cfg.Nodes[0], cfg.Type == EWMA}, nil
 	}
-	return p, nil
+	switch cfg.Type {
+	case CHash:
+		return newChash(&cfg, xxhashRing), nil
+	case CRC32APISIX:
+		return newChash(&cfg, crc32Ring), nil
+	case LeastConn:
+		return newLeastConn(&cfg), nil
+	case EWMA:
+		return newEWMA(&cfg), nil
+	case Emmie:
+		return newEmmie(&cfg), nil
+	}
+	return newRoundRobin(&cfg), nil
 }
 
 // single is the picker of an upstream with one node.

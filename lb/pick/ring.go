@@ -16,21 +16,28 @@ import (
 // weight, after the weights were divided by their greatest common divisor.
 const pointsPerUnit = 160
 
-// maxRingPoints bounds a ring: 8 MiB. Weights that would need more points are
+// maxRingPoints bounds a ring: 4 MiB. Weights that would need more points are
 // scaled down to it, with at least one unit for each node.
 const maxRingPoints = 1 << 20
 
 // ring is a circle of 2^32 places on which every node has points. A key belongs
 // to the node of the first point at or behind its own place.
+//
+// The circle is cut into buckets by the upper bits of a place, two to four
+// points each, so a lookup touches one line of guide and one of points however
+// long the ring is. Since the bucket gives the upper bits, a point fits 32 bits
+// with its node's index: a thousand nodes take 640 KiB, which stays in the
+// second-level cache.
 type ring struct {
-	// points are place<<32 | index of the node, ascending.
-	points []uint64
-	// guide holds, for every value of a place's upper bits, where in points
-	// to start looking: two to four points per entry, so that a lookup touches
-	// one line of each slice however long the ring is.
-	guide []uint32
-	shift uint
-	hash  func(key []byte) uint32
+	// points are the lower bits of the place above the index of the node, in
+	// the order of places.
+	points []uint32
+	// guide holds where in points each bucket begins, and their number at the
+	// end.
+	guide     []uint32
+	shift     uint // of a place, to its bucket
+	indexBits uint
+	hash      func(key []byte) uint32
 }
 
 // ringKind is how a ring is drawn.
@@ -62,46 +69,71 @@ func xxhashPoints(nodeKey string, n int, add func(place uint32)) {
 }
 
 func newRing(nodes []*node.Node, kind ringKind) *ring {
+	drawn := draw(nodes, kind)
+	guideBits := uint(bits.Len(uint(len(drawn) / 4)))
+	r := &ring{
+		hash:      kind.hash,
+		points:    make([]uint32, len(drawn)),
+		guide:     make([]uint32, 1<<guideBits+1),
+		shift:     32 - guideBits,
+		indexBits: uint(bits.Len(uint(len(nodes) - 1))),
+	}
+	if r.shift+r.indexBits > 32 {
+		panic("BUG: a ring of fewer than 32 points for each node")
+	}
+	for i, p := range drawn {
+		low := uint32(p>>32) & (1<<r.shift - 1)
+		r.points[i] = low<<r.indexBits | uint32(p)
+	}
+	at := 0
+	for bucket := range r.guide {
+		for at < len(drawn) && int(drawn[at]>>32>>r.shift) < bucket {
+			at++
+		}
+		r.guide[bucket] = uint32(at)
+	}
+	return r
+}
+
+// draw returns the points of a ring in order, each the place above the index of
+// the node in 32 bits.
+func draw(nodes []*node.Node, kind ringKind) []uint64 {
 	units := reduce(nodes, maxRingPoints/pointsPerUnit)
 	total := 0
 	for _, u := range units {
 		total += int(u) * pointsPerUnit
 	}
-	r := &ring{hash: kind.hash, points: make([]uint64, 0, total)}
+	points := make([]uint64, 0, total)
 	for i, n := range nodes {
 		kind.points(n.Key, int(units[i])*pointsPerUnit, func(place uint32) {
-			r.points = append(r.points, uint64(place)<<32|uint64(i))
+			points = append(points, uint64(place)<<32|uint64(i))
 		})
 	}
 	// Two points on one place are ordered by their nodes' keys, so that the
 	// order of the node list does not matter.
-	slices.SortFunc(r.points, func(a, b uint64) int {
+	slices.SortFunc(points, func(a, b uint64) int {
 		if c := cmp.Compare(a>>32, b>>32); c != 0 {
 			return c
 		}
 		return strings.Compare(nodes[uint32(a)].Key, nodes[uint32(b)].Key)
 	})
-	guideBits := uint(bits.Len(uint(max(total/4, 1))))
-	r.shift = 32 - guideBits
-	r.guide = make([]uint32, 1<<guideBits)
-	at := 0
-	for i := range r.guide {
-		for at < len(r.points) && uint32(r.points[at]>>32) < uint32(i)<<r.shift {
-			at++
-		}
-		r.guide[i] = uint32(at)
-	}
-	return r
+	return points
 }
 
 // find returns the position in points that a place belongs to.
 func (r *ring) find(place uint32) int {
-	at := int(r.guide[place>>r.shift])
-	for at < len(r.points) {
-		if uint32(r.points[at]>>32) >= place {
-			return at
-		}
+	bucket := place >> r.shift
+	at, end := r.guide[bucket], r.guide[bucket+1]
+	low := (place & (1<<r.shift - 1)) << r.indexBits
+	for at < end && r.points[at] < low {
 		at++
 	}
-	return 0
+	// Past the bucket's last point comes the first of a later bucket.
+	if int(at) == len(r.points) {
+		return 0
+	}
+	return int(at)
 }
+
+// node returns the index of the node at a position.
+func (r *ring) node(pos int) uint32 { return r.points[pos] & (1<<r.indexBits - 1) }

@@ -123,13 +123,19 @@ func TestCRC32RingGoldenValues(t *testing.T) {
 }
 
 func TestFindIsTheFirstPointAtOrBehind(t *testing.T) {
-	for _, n := range []int{1, 2, 3, 10} {
+	for _, n := range []int{1, 2, 3, 10, 64, 65} {
 		for _, kind := range []ringKind{xxhashRing, crc32Ring} {
-			r := newRing(makeNodes(t, specs(equal(n, 1)...)), kind)
+			nodes := makeNodes(t, specs(equal(n, 1)...))
+			r, drawn := newRing(nodes, kind), draw(nodes, kind)
+			for i, p := range drawn {
+				if r.node(i) != uint32(p) {
+					t.Fatalf("%d nodes: point %d is of node %d, want %d", n, i, r.node(i), uint32(p))
+				}
+			}
 			check := func(place uint32) {
 				t.Helper()
-				want := sort.Search(len(r.points), func(i int) bool { return uint32(r.points[i]>>32) >= place })
-				if want == len(r.points) {
+				want := sort.Search(len(drawn), func(i int) bool { return uint32(drawn[i]>>32) >= place })
+				if want == len(drawn) {
 					want = 0
 				}
 				if got := r.find(place); got != want {
@@ -138,7 +144,7 @@ func TestFindIsTheFirstPointAtOrBehind(t *testing.T) {
 			}
 			check(0)
 			check(1<<32 - 1)
-			for _, p := range r.points {
+			for _, p := range drawn {
 				at := uint32(p >> 32)
 				check(at)
 				check(at - 1)
@@ -258,8 +264,14 @@ func TestARingIsBounded(t *testing.T) {
 	if len(r.points) > maxRingPoints+3*pointsPerUnit {
 		t.Errorf("a ring of %d points, want at most about %d", len(r.points), maxRingPoints)
 	}
-	if !slices.ContainsFunc(r.points, func(p uint64) bool { return uint32(p) == 2 }) {
-		t.Error("the node of weight 1 is not on the ring")
+	light := 0
+	for i := range r.points {
+		if r.node(i) == 2 {
+			light++
+		}
+	}
+	if light != pointsPerUnit {
+		t.Errorf("the node of weight 1 has %d points, want %d", light, pointsPerUnit)
 	}
 }
 
