@@ -86,6 +86,8 @@ type Builder struct {
 	dirtyRoutes map[*route]bool // Effective must be made anew
 	moved       map[*route]bool // place in the table changed
 	rulesDirty  bool
+	// contests are keys that more than one consumer came to claim.
+	contests []contest
 	// secretsDirty says that references may stand for something else now.
 	secretsDirty bool
 }
@@ -250,6 +252,7 @@ func (b *Builder) settle(fail func(*conf.Object, error)) {
 		b.secretsDirty = false
 		b.RefreshSecrets()
 	}
+	b.logContests()
 	if b.rulesDirty {
 		b.rulesDirty = false
 		b.joinRules()

@@ -237,3 +237,6 @@ func sortedLabels(m map[string]string) []req.Label {
 	slices.SortFunc(out, func(a, b req.Label) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
+
+// Merged is what remembers the chains of routes with their consumers.
+func (b *Builder) Merged() *req.Merged { return b.merged }

@@ -118,8 +118,7 @@ func (b *Builder) claim(h *held, k *req.Consumer) {
 			return
 		}
 		claims = []chain.Credential{*other}
-		b.opt.Log.Error("two consumers hold the same credential: the one whose name comes first is taken",
-			"plugin", h.plugin.Name, "consumers", []string{holder(other.Consumer), holder(k)})
+		b.contests = append(b.contests, at)
 	}
 	i, found := slices.BinarySearchFunc(claims, k, compareClaim)
 	if found {
@@ -147,6 +146,23 @@ func (b *Builder) unclaim(h *held, k *req.Consumer) {
 		delete(b.contested, at)
 	}
 	table.Put(h.key, claims[0])
+}
+
+// logContests names the keys that several consumers hold once a batch is
+// applied; one that only moved from one to another is no contest.
+func (b *Builder) logContests() {
+	for _, at := range b.contests {
+		claims := b.contested[at]
+		if len(claims) < 2 {
+			continue
+		}
+		var holders []string
+		for i := range claims {
+			holders = append(holders, holder(claims[i].Consumer))
+		}
+		b.opt.Log.Error("several consumers hold the same credential: the first has it", "plugin", at.plugin.Name, "consumers", holders)
+	}
+	b.contests = nil
 }
 
 func compareClaim(c chain.Credential, k *req.Consumer) int { return compareHolders(c.Consumer, k) }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/sluicegw/sluice/core/guard"
 	"github.com/sluicegw/sluice/core/listen"
 	"github.com/sluicegw/sluice/core/loop"
+	"github.com/sluicegw/sluice/core/req"
 	"github.com/sluicegw/sluice/lb/health"
 )
 
@@ -37,6 +39,7 @@ type Gateway struct {
 	Builder   *build.Builder
 
 	t         testing.TB
+	snap      atomic.Pointer[req.Snapshot]
 	validator *conf.Validator
 	rev       int64
 	logs      logs
@@ -72,7 +75,7 @@ func Start(t testing.TB, o Options) *Gateway {
 		t.Fatal(err)
 	}
 	checks := health.NewManager(health.Options{Clock: loop.Clock})
-	opts := build.Options{Publish: g.Server.SetSnapshot, Clock: loop.Clock, Health: checks, Log: log}
+	opts := build.Options{Publish: g.publish, Clock: loop.Clock, Health: checks, Log: log}
 	if o.Build != nil {
 		o.Build(&opts)
 	}
@@ -106,6 +109,11 @@ func Start(t testing.TB, o Options) *Gateway {
 		}
 	})
 	return g
+}
+
+func (g *Gateway) publish(s *req.Snapshot) {
+	g.snap.Store(s)
+	g.Server.SetSnapshot(s)
 }
 
 // listen opens one socket per loop on a free port.
