@@ -77,17 +77,23 @@ func (x *exchange) nextPiece(p []byte) ([]byte, *h1.Error) {
 	}
 	data, n, done, bad := x.chunks.Next(p)
 	if bad != nil {
-		x.close = true
-		return nil, bad
+		return nil, x.badBody(bad)
 	}
 	x.buf.Consume(n)
 	x.bodyDone = done
 	x.payload += int64(len(data))
 	if most := x.w.srv.cfg.Limits.MaxBody; most > 0 && x.payload > most {
-		x.close = true
-		return nil, h1.ErrBodyTooLarge
+		return nil, x.badBody(h1.ErrBodyTooLarge)
 	}
 	return data, nil
+}
+
+// badBody notes that the body is at fault: what follows on the connection
+// cannot be told from the rest of it.
+func (x *exchange) badBody(bad *h1.Error) *h1.Error {
+	x.close = true
+	x.BodyError = bad
+	return bad
 }
 
 // Trailer implements req.Stream.
@@ -116,8 +122,7 @@ func (x *exchange) TakeBody(limit int) error {
 	probe := x.chunks
 	n, done, bad := probe.Skim(x.buf.Bytes())
 	if bad != nil {
-		x.close = true
-		return bad
+		return x.badBody(bad)
 	}
 	if !done || n > limit {
 		return nil

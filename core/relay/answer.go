@@ -53,6 +53,9 @@ func (r *Relay) clientFault(ctx *req.Ctx, f failure) {
 	ctx.Resp.Reset()
 	ctx.Resp.Close = true
 	status := failures[f].status
+	if ctx.BodyError != nil {
+		status = ctx.BodyError.Status
+	}
 	r.send(ctx, status, pages[status], "text/html; charset=utf-8")
 }
 

@@ -27,8 +27,7 @@ const (
 	failStatus // a status that the upstream's retry_on names
 	failClient // the client left
 	failUploadTimeout
-	failBody     // the request body is malformed
-	failTooLarge // the request body is longer than client_max_body_size
+	failBody // the request body is malformed: see Ctx.BodyError
 	numFailures
 )
 
@@ -57,7 +56,6 @@ var failures = [numFailures]struct {
 	failClient:         {status: 499, text: "client left"},
 	failUploadTimeout:  {status: 408, text: "request body timed out"},
 	failBody:           {status: 400, text: "malformed request body"},
-	failTooLarge:       {status: 413, text: "request body is too large"},
 }
 
 // mayRetry decides whether another node may get the request after f.
@@ -69,7 +67,12 @@ func (a *attempt) mayRetry(f failure) bool {
 	if rt := a.up.RetryTimeout; rt > 0 && a.r.loop.Now()-a.ctx.Start >= rt {
 		return false
 	}
-	if rule.unsent && !a.bodyIntact() || !rule.unsent && !a.mayResend() {
+	if rule.unsent {
+		// A node that was never reached was given no work: the budget is for
+		// tries that load the upstream.
+		return a.bodyIntact()
+	}
+	if !a.mayResend() {
 		return false
 	}
 	if !a.up.Budget.Retry(a.r.loop.Now()) {
@@ -95,5 +98,5 @@ func (a *attempt) mayResend() bool {
 
 // bodyIntact tells whether the whole request body can still be sent.
 func (a *attempt) bodyIntact() bool {
-	return a.ctx.BodyState != req.BodyStreaming || a.upload == nil || !a.upload.consumed
+	return a.ctx.BodyState != req.BodyStreaming || !a.consumed && (a.upload == nil || !a.upload.consumed)
 }

@@ -72,7 +72,10 @@ type attempt struct {
 	// announced is how long the node says it keeps the connection open, in
 	// nanoseconds; 0: it does not say.
 	announced int64
-	upload  *upload
+	upload  *upload // nil once it has ended
+	// consumed: bytes of the request body were taken from the client and are
+	// lost to a further try. uploadFailed: the body did not reach the node.
+	consumed, uploadFailed bool
 
 	connect, send, read int64 // limits in nanoseconds
 
@@ -165,7 +168,7 @@ func (a *attempt) run() {
 		case failClient:
 			a.r.clientFailed(ctx, errClientGone)
 			return
-		case failBody, failTooLarge, failUploadTimeout:
+		case failBody, failUploadTimeout:
 			a.r.clientFault(ctx, f)
 			return
 		}

@@ -200,9 +200,7 @@ func bodyFailure(err error) failure {
 	switch {
 	case err == loop.ErrTimeout:
 		return failUploadTimeout
-	case errors.As(err, &bad) && bad.Status == 413:
-		return failTooLarge
-	case bad != nil:
+	case errors.As(err, &bad):
 		return failBody
 	}
 	return failClient
@@ -226,10 +224,9 @@ func (a *attempt) endUpload() {
 			a.t.Park(0)
 		}
 	}
-	if !u.consumed {
-		// Nothing of the body was lost: a further try may stream it.
-		a.upload = nil
-	}
+	a.upload = nil
+	a.consumed = a.consumed || u.consumed
+	a.uploadFailed = u.fail != okay
 	u.next = a.r.ups
 	a.r.ups = u
 }

@@ -67,7 +67,9 @@ func (a *attempt) await(due *int64) failure {
 		}
 		uploading := false
 		if u := a.upload; u != nil {
-			if !u.running && u.fail != okay {
+			// When sending failed the node broke the connection, maybe behind
+			// an answer: that, or the break, is read next.
+			if !u.running && u.fail != okay && u.fail != failSend && u.fail != failStale {
 				return u.fail
 			}
 			uploading = u.running
@@ -242,7 +244,7 @@ func (a *attempt) responseComplete() {
 	if a.conn == nil {
 		return
 	}
-	if a.ctx.Resp.Close || a.conn.Closed() || (a.upload != nil && a.upload.fail != okay) {
+	if a.ctx.Resp.Close || a.conn.Closed() || a.uploadFailed {
 		a.closeConn()
 		return
 	}

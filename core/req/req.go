@@ -63,6 +63,9 @@ type Ctx struct {
 	Tries []Try
 	Tried []*node.Node // their nodes, for the picker
 
+	// BodyError is what was wrong with the request body, nil when nothing was.
+	BodyError *h1.Error
+
 	// HashKey is what the upstream's policy hashes, made once per request.
 	HashKey []byte
 
@@ -266,7 +269,7 @@ func (c *Ctx) Reset() {
 	c.Path, c.Query, c.Host, c.Port = nil, nil, c.Host[:0], 0
 	c.Snap, c.Route, c.Eff, c.Consumer, c.Upstream = nil, nil, nil, nil, nil
 	c.UpstreamURI, c.UpstreamHost = c.UpstreamURI[:0], c.UpstreamHost[:0]
-	c.Body, c.BodyState = c.Body[:0], BodyNone
+	c.Body, c.BodyState, c.BodyError = c.Body[:0], BodyNone, nil
 	clear(c.Tries)
 	clear(c.Tried)
 	c.Tries, c.Tried = c.Tries[:0], c.Tried[:0]
