@@ -24,7 +24,7 @@ func TestAdminAPIBadInput(t *testing.T) {
 	f("empty", "PUT", "/routes/1", ``, 400, "error_msg")
 	f("wrong type", "PUT", "/routes/1", `{"uri": 5, `+node+`}`, 400, "uri")
 	f("unknown field", "PUT", "/routes/1", `{"uri": "/", "frobnicate": 1, `+node+`}`, 400, "frobnicate")
-	f("unknown nested field", "PUT", "/upstreams/1", `{"nodes":{"127.0.0.1:1":1},"keepalive_pool":{"sise":1}}`, 400, "sise")
+	f("wrong nested type", "PUT", "/upstreams/1", `{"nodes":{"127.0.0.1:1":1},"keepalive_pool":{"size":"many"}}`, 400, "size")
 	f("bad method", "PUT", "/routes/1", `{"uri": "/", "methods": ["FETCH"], `+node+`}`, 400, "methods")
 	f("bad weight", "PUT", "/upstreams/1", `{"nodes":{"127.0.0.1:1":-1}}`, 400, "nodes")
 	f("bad timeout", "PUT", "/upstreams/1", `{"nodes":{"127.0.0.1:1":1},"timeout":{"connect":0,"send":1,"read":1}}`, 400, "connect")

@@ -24,6 +24,10 @@ import (
 func TestBodiesBothWays(t *testing.T) {
 	t.Parallel()
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// net/http would else stop reading when the response begins.
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			panic(err)
+		}
 		if r.URL.Query().Get("length") != "" {
 			w.Header().Set("Content-Length", r.URL.Query().Get("length"))
 		}

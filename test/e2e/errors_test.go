@@ -80,13 +80,13 @@ func TestCutResponsesLookBroken(t *testing.T) {
 	}
 }
 
-// What is no HTTP is answered by 400 at most, never forwarded, and the
-// connection ends.
+// What is no HTTP is refused, never forwarded, and the connection ends.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	g, b := startHello(t, gateway.Options{})
-	f := func(name, text string) {
+	f := func(name, text string, status ...int) {
 		t.Helper()
+		want := append(status, 400)[0]
 		seen := b.Count()
 		c := rawhttp.Dial(t, g.Proxy)
 		_ = c.TrySend(text)
@@ -94,8 +94,8 @@ func TestMalformedRequests(t *testing.T) {
 		if !closed {
 			t.Errorf("%s: the connection stays open", name)
 		}
-		if status := rawhttp.StatusOf(raw); status != 400 {
-			t.Errorf("%s: got %.80q, want a 400", name, raw)
+		if got := rawhttp.StatusOf(raw); got != want {
+			t.Errorf("%s: got %.80q, want a %d", name, raw, want)
 		}
 		if b.Count() != seen {
 			t.Errorf("%s: the back end was asked %q", name, b.Last(t).Raw)
@@ -104,7 +104,7 @@ func TestMalformedRequests(t *testing.T) {
 	f("no request line", "\x00\x01\x02\x03\r\n\r\n")
 	f("one word", "HELLO\r\n\r\n")
 	f("no version", "GET /\r\nHost: x\r\n\r\n")
-	f("wrong version", "GET / HTTP/3.7\r\nHost: x\r\n\r\n")
+	f("wrong version", "GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505)
 	f("no Host", "GET / HTTP/1.1\r\n\r\n")
 	f("two Hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n")
 	f("blank before the colon", "GET / HTTP/1.1\r\nHost : x\r\n\r\n")
@@ -114,7 +114,7 @@ func TestMalformedRequests(t *testing.T) {
 	f("two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd")
 	f("negative length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")
 	f("signed length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc")
-	f("unknown coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n")
+	f("unknown coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501)
 	f("TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"+strings.Repeat("\x5a", 300))
 
 	if a := g.Get("/"); a.Status != 200 {

@@ -57,7 +57,7 @@ func goroutines(t *testing.T, g *gateway.Gateway) map[string]int {
 func TestNoLeakOverRouteChanges(t *testing.T) {
 	t.Parallel()
 	b := backend.Start(t, backend.OK("hello")).CountOnly()
-	g := gateway.Start(t, gateway.Options{})
+	g := gateway.Start(t, gateway.Options{Set: map[string]any{"plugin_attr.prometheus.refresh_interval": 0}})
 	c := etcdserver.Client(t, "http://"+g.EtcdAddr, nil, "", "")
 	round := func(n int) {
 		t.Helper()

@@ -141,7 +141,7 @@ func (g *Gateway) WaitReady(limit time.Duration) {
 
 // ReadyStatus asks /status/ready once.
 func (g *Gateway) ReadyStatus() (int, error) {
-	resp, err := http.Get("http://" + g.StatusAddr + "/status/ready")
+	resp, err := client.Get("http://" + g.StatusAddr + "/status/ready")
 	if err != nil {
 		return 0, err
 	}

@@ -58,6 +58,8 @@ type Response struct {
 	Header  http.Header
 	Body    []byte
 	Trailer http.Header
+	// Close is set when the response ends its connection.
+	Close bool
 }
 
 // Read reads one response to a request of the given method.
@@ -69,7 +71,7 @@ func (c *Conn) Read(method string) (Response, error) {
 	}
 	body, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	return Response{resp.StatusCode, resp.Header, body, resp.Trailer}, err
+	return Response{resp.StatusCode, resp.Header, body, resp.Trailer, resp.Close}, err
 }
 
 // MustRead is Read that fails the test on an error.
