@@ -109,6 +109,10 @@ func Compile(rule any) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One comparison in brackets is the common case; spare it a level.
+	for root.op == opAnd && !root.negate && len(root.kids) == 1 {
+		root = root.kids[0]
+	}
 	e.root = root
 	return e, nil
 }

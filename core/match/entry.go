@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/sluicegw/sluice/core/expr"
 	"github.com/sluicegw/sluice/core/h1"
@@ -39,6 +38,11 @@ type Entry struct {
 	// one with.
 	Priority int
 }
+
+var (
+	errEmptyHost = errors.New("it is empty: leave hosts out to serve any host")
+	errHostStar  = errors.New("a '*' may only stand at the beginning")
+)
 
 // Methods returns the set of the methods called names. It fails for a name
 // that routes cannot be bound to.
@@ -74,46 +78,6 @@ type location struct {
 	uri  string
 }
 
-// hostPattern is a host as the table stores it.
-type hostPattern struct {
-	written string // lower case
-	key     string // the host; for a wildcard the suffix, reversed
-	wild    bool
-	port    bool // the pattern names a port
-}
-
-func parseHost(s string) (hostPattern, error) {
-	if s == "" {
-		return hostPattern{}, errors.New("a host pattern is empty: leave hosts out to serve any host")
-	}
-	h := hostPattern{written: strings.ToLower(s)}
-	h.key, h.wild = strings.CutPrefix(h.written, "*")
-	if strings.IndexByte(h.key, '*') >= 0 {
-		return hostPattern{}, fmt.Errorf("host pattern %q: '*' may only stand at the beginning", s)
-	}
-	h.port = namesPort(h.key)
-	if h.wild {
-		h.key = string(appendReversed(nil, h.key))
-	}
-	return h, nil
-}
-
-// namesPort tells whether a host pattern ends with a port. More than one colon
-// outside brackets is an IPv6 address without a port.
-func namesPort(s string) bool {
-	if i := strings.LastIndexByte(s, ']'); i >= 0 {
-		return strings.IndexByte(s[i:], ':') >= 0
-	}
-	return strings.Count(s, ":") == 1
-}
-
-func appendReversed[T string | []byte](dst []byte, s T) []byte {
-	for i := len(s) - 1; i >= 0; i-- {
-		dst = append(dst, s[i])
-	}
-	return dst
-}
-
 // locations lists where the entry belongs, without duplicates; nil host
 // patterns when it has no hosts.
 func (e *Entry) locations(mode Mode) ([]location, error) {
@@ -127,7 +91,7 @@ func (e *Entry) locations(mode Mode) ([]location, error) {
 	for _, s := range e.Hosts {
 		h, err := parseHost(s)
 		if err != nil {
-			return nil, fmt.Errorf("route %s: %w", e.Route.ID, err)
+			return nil, fmt.Errorf("route %s: host pattern %q: %w", e.Route.ID, s, err)
 		}
 		hosts = append(hosts, h)
 	}

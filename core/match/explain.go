@@ -93,7 +93,7 @@ func (t *Table) ExplainRoute(ctx *req.Ctx, id string) []Candidate {
 	out := make([]Candidate, 0, len(at))
 	for i := range at {
 		c := Candidate{Entry: e, URI: at[i].uri, Host: at[i].host.written, Failed: ByURI}
-		if c.Host != "" && !fitsHost(&at[i].host, ctx) {
+		if c.Host != "" && !at[i].host.fits(ctx) {
 			c.Failed = ByHost
 		}
 		for _, r := range reached {
@@ -104,21 +104,6 @@ func (t *Table) ExplainRoute(ctx *req.Ctx, id string) []Candidate {
 		out = append(out, c)
 	}
 	return out
-}
-
-func fitsHost(h *hostPattern, ctx *req.Ctx) bool {
-	host := ctx.Host
-	if h.port {
-		if ctx.Port == 0 {
-			return false
-		}
-		host = appendHostPort(nil, host, ctx.Port)
-	}
-	if h.wild {
-		r := string(appendReversed(nil, host))
-		return len(r) >= len(h.key) && r[:len(h.key)] == h.key
-	}
-	return string(host) == h.key
 }
 
 // note records a candidate of an explanation.
@@ -153,23 +138,21 @@ func (t *Table) Places() iter.Seq[Place] {
 }
 
 func (p *paths) each(host string, yield func(Place) bool) bool {
-	visit := func(exact bool) func(string, *place) bool {
-		return func(path string, pl *place) bool {
-			if len(pl.list) > 0 && !yield(newPlace(host, path, exact, pl.list)) {
-				return false
-			}
-			return pl.byHost == nil || pl.byHost.all(func(h string, cs *candidates) bool {
-				return yield(newPlace(h, path, exact, cs.list))
-			})
+	return p.all(func(path string, exact bool, s *spot) bool {
+		if !s.candidates.empty() && !yield(newPlace(host, path, exact, &s.candidates)) {
+			return false
 		}
-	}
-	return p.exact.all(visit(true)) && p.prefix.all(visit(false))
+		return s.hosts() == nil || s.hosts().all(func(h string, cs *candidates) bool {
+			return yield(newPlace(h, path, exact, cs))
+		})
+	})
 }
 
-func newPlace(host, path string, exact bool, list []candidate) Place {
-	pl := Place{Host: host, Path: path, Exact: exact, Candidates: make([]Candidate, len(list))}
-	for i := range list {
-		pl.Candidates[i] = Candidate{Entry: list[i].e, URI: list[i].uri, Host: list[i].host}
+func newPlace(host, path string, exact bool, list *candidates) Place {
+	pl := Place{Host: host, Path: path, Exact: exact, Candidates: make([]Candidate, list.len())}
+	for i := range pl.Candidates {
+		c := list.at(i)
+		pl.Candidates[i] = Candidate{Entry: c.e, URI: c.uri, Host: c.host}
 	}
 	return pl
 }

@@ -3,30 +3,24 @@ package match
 import (
 	"hash/maphash"
 	"math/bits"
+	"unsafe"
 )
 
-// The map is a hash array mapped trie: 64-way nodes, six bits of the hash a
-// level, entries inside the nodes. A change copies the three or four nodes on
-// the way to its entry.
-const (
-	levelBits = 6
-	levelMask = 1<<levelBits - 1
-	// lastShift is the first shift at which the hash is used up; nodes there
-	// are plain lists of entries with equal hashes.
-	lastShift = 66
-)
-
+// hashMap maps strings to values. The zero value is empty. It is a hash array
+// mapped trie with 32-way nodes: five bits of the hash a level, entries inside
+// the nodes. A change copies the arrays of the three or four nodes on the way
+// to its entry.
+//
+// Looking something up in a large table costs what the memory takes to answer,
+// so nodes are small (half a cache line: arrays without length, which the
+// bitmaps know) and stand by value in their parent's array, the root in the
+// map itself.
 type hashMap[V any] struct {
-	root *hashNode[V]
-	n    int
-}
-
-type hashNode[V any] struct {
-	own     *owner
-	entries uint64 // which slots of the node hold an entry
-	nodes   uint64 // which hold a node
-	data    []hashEntry[V]
-	kids    []*hashNode[V]
+	own     *owner        // of both arrays
+	data    *hashEntry[V] // as many as entries has bits
+	kids    *hashMap[V]   // as many as nodes has bits
+	entries uint32        // which slots hold an entry; beyond lastShift, how many there are
+	nodes   uint32        // which slots hold a node
 }
 
 type hashEntry[V any] struct {
@@ -35,34 +29,66 @@ type hashEntry[V any] struct {
 	val  V
 }
 
+const (
+	levelBits = 5
+	fanout    = 1 << levelBits
+	// lastShift is the first shift at which the hash is used up; nodes there
+	// are plain lists of entries with equal hashes.
+	lastShift = 65
+)
+
 func hashBytes(seed maphash.Seed, b []byte) uint64 { return maphash.Bytes(seed, b) }
 
 func hashString(seed maphash.Seed, s string) uint64 { return maphash.String(seed, s) }
 
+// slot is the bit of a hash in the bitmaps of a level.
+func slot(hash uint64, shift int) uint32 { return 1 << (hash >> shift & (fanout - 1)) }
+
+// before is how many bits of a bitmap stand before bit.
+func before(bitmap, bit uint32) int { return bits.OnesCount32(bitmap & (bit - 1)) }
+
+func (m *hashMap[V]) empty() bool { return m.entries|m.nodes == 0 }
+
+// list returns the entries of a node that is not beyond lastShift.
+func (m *hashMap[V]) list() []hashEntry[V] {
+	return unsafe.Slice(m.data, bits.OnesCount32(m.entries))
+}
+
+// equals returns the entries of a node beyond lastShift.
+func (m *hashMap[V]) equals() []hashEntry[V] { return unsafe.Slice(m.data, m.entries) }
+
+func (m *hashMap[V]) below() []hashMap[V] { return unsafe.Slice(m.kids, bits.OnesCount32(m.nodes)) }
+
+func (m *hashMap[V]) setList(s []hashEntry[V]) { m.data = unsafe.SliceData(s) }
+
+func (m *hashMap[V]) setBelow(s []hashMap[V]) { m.kids = unsafe.SliceData(s) }
+
 // get returns the value of key, nil when there is none.
 func (m *hashMap[V]) get(hash uint64, key []byte) *V {
-	n := m.root
-	for shift := 0; n != nil; shift += levelBits {
-		if shift >= lastShift {
-			for i := range n.data {
-				if n.data[i].key == string(key) {
-					return &n.data[i].val
-				}
-			}
-			return nil
-		}
-		bit := uint64(1) << (hash >> shift & levelMask)
-		if n.entries&bit != 0 {
-			e := &n.data[bits.OnesCount64(n.entries&(bit-1))]
+	for shift := 0; shift < lastShift; shift += levelBits {
+		bit := slot(hash, shift)
+		if m.entries&bit != 0 {
+			i := before(m.entries, bit)
+			e := &unsafe.Slice(m.data, i+1)[i]
 			if e.hash == hash && e.key == string(key) {
 				return &e.val
 			}
 			return nil
 		}
-		if n.nodes&bit == 0 {
+		if m.nodes&bit == 0 {
 			return nil
 		}
-		n = n.kids[bits.OnesCount64(n.nodes&(bit-1))]
+		i := before(m.nodes, bit)
+		m = &unsafe.Slice(m.kids, i+1)[i]
+	}
+	return find(m.equals(), key)
+}
+
+func find[V any, K string | []byte](list []hashEntry[V], key K) *V {
+	for i := range list {
+		if list[i].key == string(key) {
+			return &list[i].val
+		}
 	}
 	return nil
 }
@@ -70,129 +96,125 @@ func (m *hashMap[V]) get(hash uint64, key []byte) *V {
 // edit returns the value of key for changing it, a new zero value when there
 // was none. The pointer is good until the next change of the map.
 func (m *hashMap[V]) edit(own *owner, hash uint64, key string) *V {
-	if m.root == nil {
-		m.root = &hashNode[V]{own: own}
-	}
-	m.root = m.root.writable(own)
-	n := m.root
-	for shift := 0; ; shift += levelBits {
-		if shift >= lastShift {
-			for i := range n.data {
-				if n.data[i].key == key {
-					return &n.data[i].val
-				}
+	for shift := 0; shift < lastShift; shift += levelBits {
+		m.writable(own, shift)
+		bit := slot(hash, shift)
+		i, at := before(m.entries, bit), before(m.nodes, bit)
+		switch list := m.list(); {
+		case m.nodes&bit != 0:
+		case m.entries&bit == 0:
+			list = insertAt(list, i, hashEntry[V]{hash: hash, key: key})
+			m.entries |= bit
+			m.setList(list)
+			return &list[i].val
+		case list[i].hash == hash && list[i].key == key:
+			return &list[i].val
+		default:
+			// Two keys want the slot: move the one that is there a level down.
+			kid := hashMap[V]{own: own, entries: 1}
+			if next := shift + levelBits; next < lastShift {
+				kid.entries = slot(list[i].hash, next)
 			}
-			n.data = append(n.data, hashEntry[V]{hash: hash, key: key})
-			m.n++
-			return &n.data[len(n.data)-1].val
+			kid.setList([]hashEntry[V]{list[i]})
+			kids := insertAt(m.below(), at, kid)
+			m.setList(removeAt(list, i))
+			m.setBelow(kids)
+			m.entries &^= bit
+			m.nodes |= bit
 		}
-		bit := uint64(1) << (hash >> shift & levelMask)
-		at := bits.OnesCount64(n.nodes & (bit - 1))
-		switch {
-		case n.nodes&bit != 0:
-			n.kids[at] = n.kids[at].writable(own)
-			n = n.kids[at]
-			continue
-		case n.entries&bit == 0:
-			i := bits.OnesCount64(n.entries & (bit - 1))
-			n.entries |= bit
-			n.data = insertAt(n.data, i, hashEntry[V]{hash: hash, key: key})
-			m.n++
-			return &n.data[i].val
-		}
-		i := bits.OnesCount64(n.entries & (bit - 1))
-		if e := &n.data[i]; e.hash == hash && e.key == key {
-			return &e.val
-		}
-		// Two keys want the slot: move the one that is there a level down.
-		kid := &hashNode[V]{own: own}
-		if next := shift + levelBits; next < lastShift {
-			kid.entries = 1 << (n.data[i].hash >> next & levelMask)
-		}
-		kid.data = append(kid.data, n.data[i])
-		n.data = removeAt(n.data, i)
-		n.entries &^= bit
-		n.nodes |= bit
-		n.kids = insertAt(n.kids, at, kid)
-		n = kid
+		m = &m.below()[at]
 	}
+	m.writable(own, lastShift)
+	list := m.equals()
+	if v := find(list, key); v != nil {
+		return v
+	}
+	list = insertAt(list, len(list), hashEntry[V]{hash: hash, key: key})
+	m.entries++
+	m.setList(list)
+	return &list[len(list)-1].val
 }
 
 // remove deletes key if it is there.
 func (m *hashMap[V]) remove(own *owner, hash uint64, key string) {
-	if m.get(hash, []byte(key)) == nil {
-		return
-	}
-	m.n--
-	m.root = m.root.without(own, 0, hash, key)
-	if m.n == 0 {
-		m.root = nil
+	if m.get(hash, []byte(key)) != nil {
+		m.without(own, 0, hash, key)
 	}
 }
 
-func (n *hashNode[V]) without(own *owner, shift int, hash uint64, key string) *hashNode[V] {
-	n = n.writable(own)
+func (m *hashMap[V]) without(own *owner, shift int, hash uint64, key string) {
+	m.writable(own, shift)
 	if shift >= lastShift {
-		for i := range n.data {
-			if n.data[i].key == key {
-				n.data = removeAt(n.data, i)
-				break
+		list := m.equals()
+		for i := range list {
+			if list[i].key == key {
+				m.setList(removeAt(list, i))
+				m.entries--
+				return
 			}
 		}
-		return n
+		panic("BUG: a key that was found is not there")
 	}
-	bit := uint64(1) << (hash >> shift & levelMask)
-	if n.entries&bit != 0 {
-		n.data = removeAt(n.data, bits.OnesCount64(n.entries&(bit-1)))
-		n.entries &^= bit
-		return n
+	bit := slot(hash, shift)
+	i, at := before(m.entries, bit), before(m.nodes, bit)
+	if m.entries&bit != 0 {
+		m.setList(removeAt(m.list(), i))
+		m.entries &^= bit
+		return
 	}
-	at := bits.OnesCount64(n.nodes & (bit - 1))
-	kid := n.kids[at].without(own, shift+levelBits, hash, key)
-	if len(kid.kids) > 0 || len(kid.data) > 1 {
-		n.kids[at] = kid
-		return n
+	kid := &m.below()[at]
+	kid.without(own, shift+levelBits, hash, key)
+	if kid.nodes != 0 || kid.size(shift+levelBits) > 1 {
+		return
 	}
 	// A node with a single entry is not worth a level.
-	n.kids = removeAt(n.kids, at)
-	n.nodes &^= bit
-	n.data = insertAt(n.data, bits.OnesCount64(n.entries&(bit-1)), kid.data[0])
-	n.entries |= bit
-	return n
+	list := insertAt(m.list(), i, *kid.data)
+	m.setList(list)
+	m.entries |= bit
+	m.setBelow(removeAt(m.below(), at))
+	m.nodes &^= bit
+}
+
+// size is the number of entries in the node itself.
+func (m *hashMap[V]) size(shift int) int {
+	if shift >= lastShift {
+		return int(m.entries)
+	}
+	return bits.OnesCount32(m.entries)
 }
 
 // all calls yield for every entry until it returns false, in no order.
-func (m *hashMap[V]) all(yield func(key string, val *V) bool) bool {
-	return m.root == nil || m.root.all(yield)
-}
+func (m *hashMap[V]) all(yield func(key string, val *V) bool) bool { return m.each(0, yield) }
 
-func (n *hashNode[V]) all(yield func(key string, val *V) bool) bool {
-	for i := range n.data {
-		if !yield(n.data[i].key, &n.data[i].val) {
+func (m *hashMap[V]) each(shift int, yield func(key string, val *V) bool) bool {
+	list := unsafe.Slice(m.data, m.size(shift))
+	for i := range list {
+		if !yield(list[i].key, &list[i].val) {
 			return false
 		}
 	}
-	for _, k := range n.kids {
-		if !k.all(yield) {
+	kids := m.below()
+	for i := range kids {
+		if !kids[i].each(shift+levelBits, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-// writable returns n if own made it, else a copy.
-func (n *hashNode[V]) writable(own *owner) *hashNode[V] {
-	if n.own == own {
-		return n
+// writable makes the node's arrays its own.
+func (m *hashMap[V]) writable(own *owner, shift int) {
+	if m.own == own {
+		return
 	}
-	c := *n
-	c.own = own
-	c.data = append([]hashEntry[V](nil), n.data...)
-	c.kids = append([]*hashNode[V](nil), n.kids...)
-	return &c
+	m.own = own
+	m.setList(append([]hashEntry[V](nil), unsafe.Slice(m.data, m.size(shift))...))
+	m.setBelow(append([]hashMap[V](nil), m.below()...))
 }
 
-// insertAt grows s by exactly one element: nodes live long and there are many.
+// insertAt returns s with v at i. It uses room behind s when there is some, so
+// s must not be shared, and grows by one element at most: nodes live long and
+// there are many.
 func insertAt[T any](s []T, i int, v T) []T {
 	if len(s) < cap(s) {
 		s = s[:len(s)+1]

@@ -1,8 +1,8 @@
 package match
 
 import (
+	"bytes"
 	"net/netip"
-	"strconv"
 
 	"github.com/sluicegw/sluice/core/h1"
 	"github.com/sluicegw/sluice/core/req"
@@ -57,10 +57,9 @@ func (s *search) run() bool {
 	s.methods = ctx.Req.MethodCode.Bit()
 	s.client = ctx.Client.Unmap().WithZone("")
 
-	if t.hosts.n > 0 {
+	if t.hosts.hosts > 0 {
 		var buf [6]*paths
-		levels := t.hosts.lookup(t, ctx, buf[:0])
-		for _, level := range levels {
+		for _, level := range t.hosts.lookup(t.seed, ctx, buf[:0]) {
 			if s.inPaths(level) {
 				return true
 			}
@@ -71,141 +70,104 @@ func (s *search) run() bool {
 
 // inPaths tries the exact path and then the prefixes, longest first.
 func (s *search) inPaths(ps *paths) bool {
-	if ps.exact.n > 0 {
-		if p := ps.exact.get(s.hash, s.path); p != nil && s.inPlace(p) {
+	if !ps.exact.empty() {
+		if p := ps.exact.get(s.hash, s.path); p != nil && s.inSpot(p) {
 			return true
 		}
 	}
-	n := ps.prefix.root
-	if n == nil {
+	if ps.dirs.empty() {
 		return false
 	}
-	var buf [12]*place
-	places := buf[:0]
-	for rest := s.path; n != nil; n, rest = n.next(rest) {
-		if n.val != nil {
-			places = append(places, n.val)
-		}
-	}
-	for i := len(places) - 1; i >= 0; i-- {
-		if s.inPlace(places[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *search) inPlace(p *place) bool {
-	if p.byHost != nil {
-		return s.inMerged(p)
-	}
-	for i := range p.list {
-		if s.try(&p.list[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-// inMerged tries the candidates of a place at which some demand a host: the
-// lists that the request's host selects, as if they were one list in order.
-func (s *search) inMerged(p *place) bool {
-	var buf [6]*candidates
-	found := p.byHost.lookup(s.t, s.ctx, buf[:0])
-	var listBuf [7][]candidate
-	lists := append(listBuf[:0], p.list)
-	for _, cs := range found {
-		lists = append(lists, cs.list)
-	}
-	for {
-		first := -1
-		for i, l := range lists {
-			if len(l) > 0 && (first < 0 || l[0].before(&lists[first][0])) {
-				first = i
+	// From the deepest directory of the path upwards; the last one is the
+	// empty text in front of the first slash.
+	end := bytes.LastIndexByte(s.path, '/') + 1
+	depth := bytes.Count(s.path, slash)
+	for deepest := ps.depths.deepest(); ; depth-- {
+		if depth <= deepest && ps.depths.has(depth) {
+			name := s.path[:end]
+			if d := ps.dirs.get(hashBytes(s.t.seed, name), name); d != nil && s.inDir(d, s.path[end:]) {
+				return true
 			}
 		}
-		if first < 0 {
+		if end == 0 {
 			return false
 		}
-		if s.try(&lists[first][0]) {
-			return true
-		}
-		lists[first] = lists[first][1:]
+		end = bytes.LastIndexByte(s.path[:end-1], '/') + 1
 	}
 }
 
-// lookup appends what the request's host selects: the exact host (the one with
-// a port first), then wildcards from the longest suffix to the shortest.
-func (x *hostIndex[V]) lookup(t *Table, ctx *req.Ctx, dst []*V) []*V {
-	host := ctx.Host
-	ports := x.ports > 0 && ctx.Port != 0
-	if x.exact.n > 0 {
-		if ports {
-			ctx.Scratch = appendHostPort(ctx.Scratch[:0], host, ctx.Port)
-			if v := x.exact.get(hashBytes(t.seed, ctx.Scratch), ctx.Scratch); v != nil {
-				dst = append(dst, v)
+// inDir tries the prefixes that go on into rest, longest first, and then the
+// directory itself.
+func (s *search) inDir(d *spot, rest []byte) bool {
+	if d.ext != nil && !d.ext.below.empty() {
+		var buf [8]*spot
+		found := buf[:0]
+		for n := &d.ext.below; n != nil; n, rest = n.next(rest) {
+			if n.val != nil {
+				found = append(found, n.val)
 			}
 		}
-		if v := x.exact.get(hashBytes(t.seed, host), host); v != nil {
-			dst = append(dst, v)
+		for i := len(found) - 1; i >= 0; i-- {
+			if s.inSpot(found[i]) {
+				return true
+			}
 		}
 	}
-	if x.wild.root == nil && (!ports || x.wildPort.root == nil) {
-		return dst
+	return s.inSpot(d)
+}
+
+var slash = []byte{'/'}
+
+func (s *search) inSpot(p *spot) bool {
+	if h := p.hosts(); h != nil {
+		return s.inMerged(p, h)
 	}
-	var buf [6]suffix[V]
-	found := buf[:0]
-	if x.wild.root != nil {
-		ctx.Scratch = appendReversed(ctx.Scratch[:0], host)
-		found = x.wild.suffixes(ctx.Scratch, found)
+	if p.first.route == nil {
+		return false
 	}
-	split := len(found)
-	if ports && x.wildPort.root != nil {
-		ctx.Scratch = appendHostPort(ctx.Scratch[:0], host, ctx.Port)
-		reverse(ctx.Scratch)
-		found = x.wildPort.suffixes(ctx.Scratch, found)
+	if s.try(&p.first) {
+		return true
 	}
-	// Both runs grow in length: merge them from their ends.
-	for i, j := split-1, len(found)-1; i >= 0 || j >= split; {
-		if i < 0 || j >= split && found[j].n >= found[i].n {
-			dst = append(dst, found[j].val)
-			j--
-		} else {
-			dst = append(dst, found[i].val)
-			i--
+	for i := range p.rest {
+		if s.try(&p.rest[i]) {
+			return true
 		}
 	}
-	return dst
+	return false
 }
 
-// suffix is a wildcard pattern that fits, with the length of its suffix.
-type suffix[V any] struct {
-	val *V
-	n   int
-}
-
-// suffixes appends the values of all keys that are a prefix of text, shortest
-// first.
-func (t *radixTree[V]) suffixes(text []byte, dst []suffix[V]) []suffix[V] {
-	n := t.root
-	for rest := text; n != nil; n, rest = n.next(rest) {
-		if n.val != nil {
-			dst = append(dst, suffix[V]{n.val, len(text) - len(rest)})
+// inMerged tries the candidates of a spot at which some demand a host: the
+// lists that the request's host selects, as if they were one list in order.
+func (s *search) inMerged(p *spot, byHost *hostIndex[candidates]) bool {
+	var buf [6]*candidates
+	found := byHost.lookup(s.t.seed, s.ctx, buf[:0])
+	var listBuf [7]cursor
+	lists := append(listBuf[:0], cursor{list: &p.candidates})
+	for _, cs := range found {
+		lists = append(lists, cursor{list: cs})
+	}
+	for {
+		var first *cursor
+		for i := range lists {
+			l := &lists[i]
+			if l.next < l.list.len() && (first == nil || l.list.at(l.next).before(first.list.at(first.next))) {
+				first = l
+			}
 		}
+		if first == nil {
+			return false
+		}
+		if s.try(first.list.at(first.next)) {
+			return true
+		}
+		first.next++
 	}
-	return dst
 }
 
-func appendHostPort(dst, host []byte, port uint16) []byte {
-	dst = append(dst, host...)
-	dst = append(dst, ':')
-	return strconv.AppendUint(dst, uint64(port), 10)
-}
-
-func reverse(b []byte) {
-	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
-		b[i], b[j] = b[j], b[i]
-	}
+// cursor is a place in a list.
+type cursor struct {
+	list *candidates
+	next int
 }
 
 // try checks a candidate's conditions and ends the walk with true when all

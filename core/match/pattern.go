@@ -30,9 +30,9 @@ type token struct {
 type tokenKind uint8
 
 const (
-	literal tokenKind = iota
-	segment           // ":name": one or more bytes other than '/'
-	anything          // "*": any text, slashes included
+	literal  tokenKind = iota
+	segment            // ":name": one or more bytes other than '/'
+	anything           // "*": any text, slashes included
 )
 
 // unnamed is what the capture of a bare "*" segment is called.
@@ -116,7 +116,7 @@ func segmentEnd(uri string, i int) int {
 // len(path) x len(pattern).
 func (p *pattern) match(path []byte, spans *[req.MaxParams]req.Span) bool {
 	low := len(p.static)
-	end := len(path)    // text that is not matched yet ends here
+	end := len(path)     // text that is not matched yet ends here
 	i := len(p.tail) - 1 // tokens that are not matched yet end here
 	star, starBegin := -1, 0
 	for {

@@ -1,162 +1,161 @@
 package match
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
-// radixNode is a node of a compressed tree over bytes. A walk along a text
-// passes every key that is a prefix of it, shortest first.
-type radixNode[V any] struct {
-	own   *owner
+// radixTree maps keys to values. It is a compressed tree over bytes: a walk
+// along a text passes every key that is a prefix of it, shortest first. The
+// zero value is empty, and a tree is its own root node. Like the nodes of a
+// hashMap, nodes are kept by value in their parent's array.
+type radixTree[V any] struct {
+	own   *owner // of the array behind kids
 	val   *V     // nil: no key ends here
 	label string // the bytes between the parent and here
-	first []byte // the first bytes of the kids' labels, sorted
-	kids  []*radixNode[V]
+	// heads are the first bytes of the kids' labels, sorted; those beyond the
+	// array stand in more.
+	heads [16]byte
+	more  []byte
+	kids  []radixTree[V]
+}
+
+func (t *radixTree[V]) empty() bool { return t.val == nil && len(t.kids) == 0 }
+
+// kid returns the index of the kid whose label begins with c, or where it
+// would have to be.
+func (t *radixTree[V]) kid(c byte) (i int, ok bool) {
+	for i = 0; i < len(t.kids); i++ {
+		if h := t.head(i); h >= c {
+			return i, h == c
+		}
+	}
+	return i, false
+}
+
+func (t *radixTree[V]) head(i int) byte {
+	if i < len(t.heads) {
+		return t.heads[i]
+	}
+	return t.more[i-len(t.heads)]
 }
 
 // next returns the kid that continues with text, and the text behind its
 // label; nil when there is none.
-func (n *radixNode[V]) next(text []byte) (*radixNode[V], []byte) {
+func (t *radixTree[V]) next(text []byte) (*radixTree[V], []byte) {
 	if len(text) == 0 {
 		return nil, nil
 	}
-	i := bytes.IndexByte(n.first, text[0])
-	if i < 0 {
+	i, ok := t.kid(text[0])
+	if !ok {
 		return nil, nil
 	}
-	kid := n.kids[i]
-	if len(text) < len(kid.label) || string(text[:len(kid.label)]) != kid.label {
+	k := &t.kids[i]
+	if len(text) < len(k.label) || string(text[:len(k.label)]) != k.label {
 		return nil, nil
 	}
-	return kid, text[len(kid.label):]
-}
-
-// radixTree maps keys to values. The empty key ends at the root.
-type radixTree[V any] struct {
-	root *radixNode[V]
+	return k, text[len(k.label):]
 }
 
 // find returns the value of key, nil when there is none.
 func (t *radixTree[V]) find(key string) *V {
-	n := t.root
-	for n != nil && key != "" {
-		i := bytes.IndexByte(n.first, key[0])
-		if i < 0 || !strings.HasPrefix(key, n.kids[i].label) {
+	for key != "" {
+		i, ok := t.kid(key[0])
+		if !ok || !strings.HasPrefix(key, t.kids[i].label) {
 			return nil
 		}
-		n = n.kids[i]
-		key = key[len(n.label):]
+		t = &t.kids[i]
+		key = key[len(t.label):]
 	}
-	if n == nil {
-		return nil
-	}
-	return n.val
+	return t.val
 }
 
-// edit returns the value of key for changing it: a copy unless own made it,
-// and a new zero value when there was none.
+// edit returns the value of key for changing it: a copy of what it was, or a
+// zero value.
 func (t *radixTree[V]) edit(own *owner, key string) *V {
-	if t.root == nil {
-		t.root = &radixNode[V]{own: own}
-	}
-	t.root = t.root.writable(own)
-	n := t.root
 	for key != "" {
-		i := bytes.IndexByte(n.first, key[0])
-		if i < 0 {
-			kid := &radixNode[V]{own: own, label: key}
-			at := 0
-			for at < len(n.first) && n.first[at] < key[0] {
-				at++
-			}
-			n.first = insertAt(n.first, at, key[0])
-			n.kids = insertAt(n.kids, at, kid)
-			n = kid
+		t.writable(own)
+		i, ok := t.kid(key[0])
+		if !ok {
+			t.kids = insertAt(t.kids, i, radixTree[V]{own: own, label: key})
+			t.setHeads()
+			t = &t.kids[i]
 			break
 		}
-		kid := n.kids[i].writable(own)
-		common := commonPrefix(kid.label, key)
-		if common < len(kid.label) {
+		t = &t.kids[i]
+		common := commonPrefix(t.label, key)
+		if common < len(t.label) {
 			// The key leaves in the middle of the label: split it.
-			lower := kid
-			kid = &radixNode[V]{
-				own: own, label: lower.label[:common],
-				first: []byte{lower.label[common]}, kids: []*radixNode[V]{lower},
-			}
-			lower.label = lower.label[common:]
+			lower := *t
+			lower.label = t.label[common:]
+			*t = radixTree[V]{own: own, label: t.label[:common], kids: []radixTree[V]{lower}}
+			t.setHeads()
 		}
-		n.kids[i] = kid
-		n = kid
 		key = key[common:]
 	}
 	v := new(V)
-	if n.val != nil {
-		*v = *n.val
+	if t.val != nil {
+		*v = *t.val
 	}
-	n.val = v
+	t.val = v
 	return v
 }
 
 // remove deletes key, which must be there.
 func (t *radixTree[V]) remove(own *owner, key string) {
-	t.root = t.root.without(own, key)
-	if t.root.val == nil && len(t.root.kids) == 0 {
-		t.root = nil
-	}
-}
-
-func (n *radixNode[V]) without(own *owner, key string) *radixNode[V] {
-	n = n.writable(own)
 	if key == "" {
-		n.val = nil
-		return n
+		t.val = nil
+		return
 	}
-	i := bytes.IndexByte(n.first, key[0])
-	kid := n.kids[i].without(own, key[len(n.kids[i].label):])
+	t.writable(own)
+	i, _ := t.kid(key[0])
+	k := &t.kids[i]
+	k.remove(own, key[len(k.label):])
 	switch {
-	case kid.val != nil || len(kid.kids) > 1:
-		n.kids[i] = kid
-	case len(kid.kids) == 1:
-		// Nothing ends or branches at kid: join it with what follows.
-		only := kid.kids[0].writable(own)
-		only.label = kid.label + only.label
-		n.kids[i] = only
+	case k.val != nil || len(k.kids) > 1:
+	case len(k.kids) == 1:
+		// Nothing ends or branches there: join it with what follows.
+		only := k.kids[0]
+		only.label = k.label + only.label
+		*k = only
 	default:
-		n.first = removeAt(n.first, i)
-		n.kids = removeAt(n.kids, i)
+		t.kids = removeAt(t.kids, i)
+		t.setHeads()
 	}
-	return n
 }
 
 // all calls yield for every key with a value until it returns false, in byte
 // order.
-func (t *radixTree[V]) all(yield func(key string, val *V) bool) bool {
-	return t.root == nil || t.root.all("", yield)
-}
+func (t *radixTree[V]) all(yield func(key string, val *V) bool) bool { return t.each("", yield) }
 
-func (n *radixNode[V]) all(prefix string, yield func(key string, val *V) bool) bool {
-	if n.val != nil && !yield(prefix, n.val) {
+func (t *radixTree[V]) each(prefix string, yield func(key string, val *V) bool) bool {
+	prefix += t.label
+	if t.val != nil && !yield(prefix, t.val) {
 		return false
 	}
-	for _, k := range n.kids {
-		if !k.all(prefix+k.label, yield) {
+	for i := range t.kids {
+		if !t.kids[i].each(prefix, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-// writable returns n if own made it, else a copy.
-func (n *radixNode[V]) writable(own *owner) *radixNode[V] {
-	if n.own == own {
-		return n
+// writable makes the node's array its own.
+func (t *radixTree[V]) writable(own *owner) {
+	if t.own != own {
+		t.own = own
+		t.kids = append([]radixTree[V](nil), t.kids...)
 	}
-	c := *n
-	c.own = own
-	c.first = append([]byte(nil), n.first...)
-	c.kids = append([]*radixNode[V](nil), n.kids...)
-	return &c
+}
+
+// setHeads notes the first bytes of the kids.
+func (t *radixTree[V]) setHeads() {
+	t.heads, t.more = [16]byte{}, nil
+	for i := range t.kids {
+		if c := t.kids[i].label[0]; i < len(t.heads) {
+			t.heads[i] = c
+		} else {
+			t.more = append(t.more, c)
+		}
+	}
 }
 
 func commonPrefix(a, b string) int {

@@ -354,8 +354,9 @@ func differential(t *testing.T, mode Mode, seed uint64, steps, requests int) {
 		tx.Delete(id)
 	}
 	table = tx.Commit()
-	if table.Len() != 0 || table.hosts.n != 0 || table.hosts.ports != 0 || table.hosts.exact.root != nil ||
-		table.hosts.wild.root != nil || table.hosts.wildPort.root != nil || !table.any.empty() {
+	h := &table.hosts
+	if table.Len() != 0 || h.hosts != 0 || h.withPort != 0 || !h.exact.empty() || !h.plain.empty() || !h.port.empty() ||
+		h.plain.depths != (depths{}) || h.port.depths != (depths{}) || !table.any.empty() || table.any.depths != (depths{}) {
 		t.Fatalf("an emptied table is not empty: %+v", table)
 	}
 }

@@ -41,13 +41,20 @@ type Table struct {
 	hosts hostIndex[paths]
 	any   paths
 	byID  hashMap[*Entry]
+	n     int // routes
+	body  int // routes whose conditions may need the request body
 }
 
 // New returns an empty table.
 func New(opt Options) *Table { return &Table{opt: opt, seed: maphash.MakeSeed()} }
 
 // Len is the number of routes.
-func (t *Table) Len() int { return t.byID.n }
+func (t *Table) Len() int { return t.n }
+
+// NeedsBody reports whether matching may have to wait for a request's body,
+// because the vars of some route look into it. Such a request must be matched
+// on a task; without one the variables are unset.
+func (t *Table) NeedsBody() bool { return t.body > 0 }
 
 // Get returns the entry of the route called id, nil when there is none.
 func (t *Table) Get(id string) *Entry {
@@ -82,6 +89,10 @@ func (tx *Tx) Put(e *Entry) error {
 		return err
 	}
 	tx.Delete(e.Route.ID)
+	tx.t.n++
+	if e.Vars.NeedsBody() {
+		tx.t.body++
+	}
 	*tx.t.byID.edit(tx.own, hashString(tx.t.seed, e.Route.ID), e.Route.ID) = e
 	var tail *pattern
 	for i := range at {
@@ -114,6 +125,10 @@ func (tx *Tx) Delete(id string) bool {
 		return false
 	}
 	e := *found
+	tx.t.n--
+	if e.Vars.NeedsBody() {
+		tx.t.body--
+	}
 	tx.t.byID.remove(tx.own, hash, id)
 	at, err := e.locations(tx.t.opt.Mode)
 	if err != nil {
@@ -135,86 +150,56 @@ func (tx *Tx) Commit() *Table {
 
 func (tx *Tx) insert(l *location, c candidate) {
 	t, own := &tx.t, tx.own
-	if c.host == "" {
-		t.any.edit(own, t.seed, l).insert(own, c)
-		return
-	}
-	if t.opt.Mode == ModeHostURI {
+	switch {
+	case c.host == "":
+		t.any.edit(own, t.seed, &l.path).insert(own, c)
+	case t.opt.Mode == ModeHostURI:
 		level := t.hosts.edit(own, t.seed, &l.host)
-		if level.empty() {
-			t.hosts.added(&l.host)
-		}
-		level.edit(own, t.seed, l).insert(own, c)
-		return
+		level.edit(own, t.seed, &l.path).insert(own, c)
+	default:
+		x := t.any.edit(own, t.seed, &l.path).writableHosts(own)
+		x.edit(own, t.seed, &l.host).insert(own, c)
 	}
-	p := t.any.edit(own, t.seed, l)
-	x := p.writableHosts(own)
-	list := x.edit(own, t.seed, &l.host)
-	if list.empty() {
-		x.added(&l.host)
-	}
-	list.insert(own, c)
 }
 
-// remove undoes insert. A place that an earlier duplicate of the same pair has
+// remove undoes insert. A spot that an earlier duplicate of the same pair has
 // emptied is gone already.
 func (tx *Tx) remove(l *location, id string) {
 	t, own := &tx.t, tx.own
 	if l.host.written == "" || t.opt.Mode != ModeHostURI {
-		removePlace(&t.any, own, t.seed, l, id)
+		t.any.removeRoute(own, t.seed, l, id)
 		return
 	}
 	if t.hosts.find(t.seed, &l.host) == nil {
 		return
 	}
 	level := t.hosts.edit(own, t.seed, &l.host)
-	removePlace(level, own, t.seed, l, id)
+	level.removeRoute(own, t.seed, l, id)
 	if level.empty() {
 		t.hosts.remove(own, t.seed, &l.host)
 	}
 }
 
-func removePlace(ps *paths, own *owner, seed maphash.Seed, l *location, id string) {
-	if ps.find(seed, l) == nil {
+func (p *paths) removeRoute(own *owner, seed maphash.Seed, l *location, id string) {
+	if p.find(seed, &l.path) == nil {
 		return
 	}
-	p := ps.edit(own, seed, l)
-	switch {
-	case p.byHost != nil && l.host.written != "":
-		if p.byHost.find(seed, &l.host) != nil {
-			x := p.writableHosts(own)
-			list := x.edit(own, seed, &l.host)
-			list.remove(own, id)
-			if list.empty() {
-				x.remove(own, seed, &l.host)
-			}
-			if x.n == 0 {
-				p.byHost = nil
-			}
+	s := p.edit(own, seed, &l.path)
+	if h := s.hosts(); h == nil || l.host.written == "" {
+		s.candidates.remove(own, id)
+	} else if h.find(seed, &l.host) != nil {
+		x := s.writableHosts(own)
+		list := x.edit(own, seed, &l.host)
+		list.remove(own, id)
+		if list.empty() {
+			x.remove(own, seed, &l.host)
 		}
-	default:
-		p.candidates.remove(own, id)
+		if x.hosts == 0 {
+			s.writable(own).byHost = nil
+			s.trim()
+		}
 	}
-	if p.empty() {
-		ps.remove(own, seed, l)
+	if s.empty() {
+		p.drop(own, seed, &l.path)
 	}
-}
-
-func (p *place) writableHosts(own *owner) *hostIndex[candidates] {
-	switch {
-	case p.byHost == nil:
-		p.byHost = &hostIndex[candidates]{own: own}
-	case p.byHost.own != own:
-		x := *p.byHost
-		x.own = own
-		p.byHost = &x
-	}
-	return p.byHost
-}
-
-func (p *paths) find(seed maphash.Seed, l *location) *place {
-	if l.path.exact {
-		return p.exact.get(hashString(seed, l.path.static), []byte(l.path.static))
-	}
-	return p.prefix.find(l.path.static)
 }
