@@ -2,6 +2,10 @@
 package all
 
 import (
-	_ "github.com/sluicegw/sluice/plugins/keyauth"      // key-auth
-	_ "github.com/sluicegw/sluice/plugins/proxyrewrite" // proxy-rewrite
+	_ "github.com/sluicegw/sluice/plugins/acl"                 // acl
+	_ "github.com/sluicegw/sluice/plugins/attachconsumerlabel" // attach-consumer-label
+	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
+	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
+	_ "github.com/sluicegw/sluice/plugins/keyauth"             // key-auth
+	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
 )
