@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	gateway.RemoveBinary()
+	gateway.Finish()
 	os.Exit(code)
 }
 

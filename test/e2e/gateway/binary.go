@@ -49,8 +49,12 @@ func goBuild(args ...string) []string {
 	return append(append([]string{"build"}, strings.Fields(os.Getenv("GW_BUILDFLAGS"))...), args...)
 }
 
-// RemoveBinary deletes what Binary built. TestMain calls it last.
-func RemoveBinary() {
+// Finish deletes what Binary built and ends the watch over left-over
+// processes. TestMain calls it last.
+func Finish() {
+	if reaperInput != nil {
+		reaperInput.Close()
+	}
 	if build.dir != "" {
 		os.RemoveAll(build.dir)
 	}

@@ -69,7 +69,8 @@ func Prepare(t testing.TB, o Options) *Gateway {
 	if o.Bin == "" {
 		o.Bin = Binary(t)
 	}
-	mark := fmt.Sprintf("%d-%d", os.Getpid(), marks.Add(1))
+	reapWhenWeDie(t)
+	mark := fmt.Sprintf("%s-%d", markPrefix, marks.Add(1))
 	g := &Gateway{
 		Dir: dir, Config: l.config, t: t, bin: o.Bin, mark: mark, layout: l, opts: o,
 		Proxy:       addr(l.proxy),
