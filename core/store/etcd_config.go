@@ -156,7 +156,7 @@ func (c *EtcdConfig) normalize() error {
 func (c *EtcdConfig) clientConfig() (clientv3.Config, error) {
 	cc := clientv3.Config{
 		Endpoints:            c.Hosts,
-		DialTimeout:          min(c.Timeout, 5*time.Second),
+		DialTimeout:          min(c.Timeout, c.HealthCheckTimeout),
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		MaxCallSendMsgSize:   16 << 20,

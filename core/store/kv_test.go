@@ -261,17 +261,16 @@ func TestObjectsWithTTLVanish(t *testing.T) {
 	eachKV(t, func(t *testing.T, kv store.KV) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		for _, id := range []string{"mortal", "kept"} {
-			must[store.PutResult](t)(kv.Put(ctx, conf.KindRoute, id, []byte(`{}`), store.PutOptions{TTL: time.Second}))
-		}
-		must[store.PutResult](t)(kv.Put(ctx, conf.KindRoute, "kept", []byte(`{}`), store.PutOptions{}))
-		gone := make(chan struct{})
+		gone, reading := make(chan struct{}), make(chan struct{})
 		done := make(chan struct{})
 		rctx, stop := context.WithCancel(ctx)
 		defer func() { stop(); <-done }()
 		go func() {
 			defer close(done)
 			_ = kv.(store.Provider).Run(rctx, func(b conf.Batch) {
+				if b.Full {
+					close(reading)
+				}
 				for _, o := range b.Objects {
 					if o.ID == "mortal" && o.Deleted() {
 						close(gone)
@@ -279,6 +278,11 @@ func TestObjectsWithTTLVanish(t *testing.T) {
 				}
 			})
 		}()
+		<-reading
+		for _, id := range []string{"mortal", "kept"} {
+			must[store.PutResult](t)(kv.Put(ctx, conf.KindRoute, id, []byte(`{}`), store.PutOptions{TTL: time.Second}))
+		}
+		must[store.PutResult](t)(kv.Put(ctx, conf.KindRoute, "kept", []byte(`{}`), store.PutOptions{}))
 		select {
 		case <-gone:
 		case <-ctx.Done():

@@ -91,3 +91,36 @@ func BenchmarkParseKey(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFirstRead100k measures the first full read of a large prefix.
+func BenchmarkFirstRead100k(b *testing.B) {
+	s, err := embedded.Start(b.Context(), embedded.Config{Dir: b.TempDir(), Listen: "off", NoFsync: true, Log: quiet()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	e := newEtcd(b, store.EtcdConfig{Hosts: s.Endpoints(), MaxTxnOps: embedded.MaxTxnOps})
+	const n, chunk = 100_000, 1000
+	pad := strings.Repeat("x", 600)
+	for i := 0; i < n; i += chunk {
+		ops := make([]store.Op, chunk)
+		for j := range ops {
+			ops[j] = store.Op{Type: store.OpPut, Kind: conf.KindRoute, ID: fmt.Sprint(i + j), Value: fmt.Appendf(nil, `{"uri":"/%d","desc":"%s"}`, i+j, pad)}
+		}
+		if _, err := e.Txn(b.Context(), ops); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		e := newEtcd(b, store.EtcdConfig{Hosts: s.Endpoints()})
+		ctx, cancel := context.WithCancel(b.Context())
+		_ = e.Run(ctx, func(batch conf.Batch) {
+			if len(batch.Objects) != n {
+				b.Errorf("%d objects", len(batch.Objects))
+			}
+			cancel()
+		})
+		cancel()
+	}
+}

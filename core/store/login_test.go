@@ -21,6 +21,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/sluicegw/sluice/core/conf"
 	"github.com/sluicegw/sluice/core/store"
@@ -95,14 +96,25 @@ func (p *pki) issue(name, dns string) {
 	p.write(name+".key", "EC PRIVATE KEY", kder)
 }
 
-// secureServer is an etcd cluster as an operator runs it, with TLS.
+// secureServer is an etcd as an operator runs it, with TLS.
 func secureServer(t *testing.T, p *pki, cert string, demandClientCert bool) string {
+	t.Helper()
+	return operatorsServer(t, "https", func(cfg *embed.Config) {
+		cfg.ClientTLSInfo.CertFile, cfg.ClientTLSInfo.KeyFile = p.path(cert+".crt"), p.path(cert+".key")
+		if demandClientCert {
+			cfg.ClientTLSInfo.TrustedCAFile, cfg.ClientTLSInfo.ClientCertAuth = p.path("ca.crt"), true
+		}
+	})
+}
+
+// operatorsServer is an etcd with settings that the embedded one does not have.
+func operatorsServer(t *testing.T, scheme string, set func(*embed.Config)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := url.URL{Scheme: "https", Host: l.Addr().String()}
+	u := url.URL{Scheme: scheme, Host: l.Addr().String()}
 	_ = l.Close()
 	cfg := embed.NewConfig()
 	cfg.Name, cfg.Dir = "secure", t.TempDir()
@@ -110,12 +122,9 @@ func secureServer(t *testing.T, p *pki, cert string, demandClientCert bool) stri
 	cfg.ListenPeerUrls = nil
 	cfg.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:2380"}}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.ClientTLSInfo.CertFile, cfg.ClientTLSInfo.KeyFile = p.path(cert+".crt"), p.path(cert+".key")
-	if demandClientCert {
-		cfg.ClientTLSInfo.TrustedCAFile, cfg.ClientTLSInfo.ClientCertAuth = p.path("ca.crt"), true
-	}
 	cfg.EnableGRPCGateway = false
 	cfg.UnsafeNoFsync = true
+	set(cfg)
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	s, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -192,8 +201,8 @@ func TestSettingsThatAreRefused(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	s := ownServer(t, t.TempDir(), "")
-	host := "http://" + s.Addr()
+	// The cheapest hash: the test is about logging in, not about its price.
+	host := operatorsServer(t, "http", func(cfg *embed.Config) { cfg.BcryptCost = uint(bcrypt.MinCost) })
 	c := direct(t, host)
 	putDirect(t, c, "/apisix/routes/1", `{}`)
 	ctx := t.Context()
@@ -215,7 +224,7 @@ func TestLogin(t *testing.T) {
 	f := func(name, user, password, want string) {
 		t.Helper()
 		var log logBuffer
-		e := newEtcd(t, store.EtcdConfig{Hosts: []string{host}, User: user, Password: password, StartupRetry: -1, Log: log.logger(), HealthCheckTimeout: 5 * time.Second})
+		e := newEtcd(t, store.EtcdConfig{Hosts: []string{host}, User: user, Password: password, StartupRetry: -1, Log: log.logger()})
 		err := e.Connect(ctx)
 		if want == "" {
 			if err != nil {
