@@ -13,6 +13,7 @@ import (
 	"github.com/sluicegw/sluice/core/conf"
 	"github.com/sluicegw/sluice/core/match"
 	"github.com/sluicegw/sluice/core/req"
+	"github.com/sluicegw/sluice/core/state"
 	"github.com/sluicegw/sluice/lb/health"
 	"github.com/sluicegw/sluice/lb/node"
 	"github.com/sluicegw/sluice/lb/pool"
@@ -38,6 +39,8 @@ type Options struct {
 	Health *health.Manager
 	// ChecksDisabled turns health checks off everywhere.
 	ChecksDisabled bool
+	// State holds the plugins' shared counters; nil: memory of this process.
+	State *state.Store
 	// Secrets resolves references to secrets ("$env://NAME",
 	// "$secret://vault/1/path/field") in credentials. It must bound its own
 	// time. nil: credentials with references cannot be used.
@@ -101,6 +104,9 @@ type key struct {
 func New(opt Options) *Builder {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
+	}
+	if opt.State == nil {
+		opt.State = state.New(state.Sizes{Limits: 16 << 10, Conns: 4 << 10, Breakers: 1 << 10})
 	}
 	b := &Builder{
 		opt: opt, registry: node.NewRegistry(), pools: pool.NewKeys(),

@@ -382,7 +382,7 @@ func (b *Builder) compilePlugins(owner string, plugins conf.Plugins) (*chain.Set
 		it.Attr = b.opt.Attr[name]
 		items = append(items, it)
 	}
-	return chain.NewSet(items, chain.Env{Owner: owner, Log: b.opt.Log, Directory: b.directory})
+	return chain.NewSet(items, chain.Env{Owner: owner, Log: b.opt.Log, Directory: b.directory, State: b.opt.State})
 }
 
 // item reads the part of a plugin's configuration that the engine acts on.

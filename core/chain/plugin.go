@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluicegw/sluice/core/req"
+	"github.com/sluicegw/sluice/core/state"
 )
 
 // Plugin describes a plugin. A plugin's package registers one from init and
@@ -86,6 +87,9 @@ type Env struct {
 	Credentials *Credentials
 	Consumers   *Consumers
 	Log         *slog.Logger
+	// State holds the counters that all loops share, and that outlive edits
+	// and crashes. Instances of an object that is only checked have none.
+	State *state.Store
 	// Directory is where Credentials and Consumers come from.
 	Directory *Directory
 
