@@ -90,6 +90,16 @@ func (s *Server) Stop() {
 	}
 }
 
+// Wipe restarts the server without its data, as another cluster.
+func (s *Server) Wipe() {
+	s.t.Helper()
+	s.Stop()
+	if err := os.RemoveAll(filepath.Join(s.dir, "data")); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Run()
+}
+
 // EnableAuth creates root with a password and switches authentication on.
 func (s *Server) EnableAuth(password string) {
 	s.t.Helper()
