@@ -193,6 +193,9 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 func TestMemoryPerRoute(t *testing.T) {
+	if raceEnabled {
+		t.Skip("not under the race detector")
+	}
 	const n, limit = 20_000, 2048
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -211,6 +214,9 @@ func TestMemoryPerRoute(t *testing.T) {
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("not under the race detector")
+	}
 	for _, mode := range []Mode{ModeHostURI, ModeURI, ModeURIWithParameter} {
 		g := generate(t, 2000, mode)
 		ctxs := contexts(t, g.reqs)

@@ -97,7 +97,7 @@ func (p *jsonPath) load(doc, buf []byte) (Kind, []byte, []byte) {
 		return loadJSON(doc, buf)
 	}
 	out := append(buf, '[')
-	out = collect(doc, p.steps, out)
+	out = collect(doc, p.steps, maxJSONDepth, out)
 	if len(out) == len(buf)+1 {
 		return Unset, nil, buf
 	}
@@ -105,8 +105,11 @@ func (p *jsonPath) load(doc, buf []byte) (Kind, []byte, []byte) {
 	return List, out[len(buf):], out
 }
 
+// maxJSONDepth is how deep ".." looks; every level reads what is below it anew.
+const maxJSONDepth = 64
+
 // collect appends every result below v and a comma behind each.
-func collect(v []byte, steps []pathStep, dst []byte) []byte {
+func collect(v []byte, steps []pathStep, depth int, dst []byte) []byte {
 	if len(steps) == 0 {
 		dst = append(dst, v...)
 		return append(dst, ',')
@@ -115,12 +118,15 @@ func collect(v []byte, steps []pathStep, dst []byte) []byte {
 	switch s.kind {
 	case stepName:
 		if found := member(v, s.name); found != nil {
-			dst = collect(found, rest, dst)
+			dst = collect(found, rest, depth, dst)
 		}
 	case stepDeep:
-		dst = collect(v, rest, dst)
+		dst = collect(v, rest, depth, dst)
+		if depth == 0 {
+			return dst
+		}
 		children(v, func(_ int, child []byte) {
-			dst = collect(child, steps, dst)
+			dst = collect(child, steps, depth-1, dst)
 		})
 	default:
 		if s.kind == stepIndex && v[0] != '[' {
@@ -128,7 +134,7 @@ func collect(v []byte, steps []pathStep, dst []byte) []byte {
 		}
 		children(v, func(i int, child []byte) {
 			if s.kind == stepAll || i == s.index {
-				dst = collect(child, rest, dst)
+				dst = collect(child, rest, depth, dst)
 			}
 		})
 	}
