@@ -157,7 +157,7 @@ func (c *control) degraded(r *report) []string {
 	if src := r.Source; src != nil {
 		switch {
 		case src.Regress != nil:
-			add("%s holds an older or different state that was not accepted: %s", src.Provider, src.Regress.Reason)
+			add("%s holds an older or different state that was not accepted: %s; `gw sync --accept` takes it", src.Provider, src.Regress.Reason)
 		case !src.Reachable:
 			add("%s cannot be reached: %s", src.Provider, src.LastError)
 		case src.LastError != "":
@@ -251,7 +251,9 @@ func (c *control) ownMetrics(m *metricWriter) {
 	gauge("config_rev", "revision of the configuration at hand", float64(c.table.Rev()))
 	gauge("config_refused_objects", "objects whose newest version is not served", float64(len(c.feed.Status().Refused)+len(c.table.Refused())))
 	if src := c.src.Load(); src != nil {
-		gauge("config_lag_seconds", "how long the source has been ahead", src.provider.Status().Behind.Seconds())
+		st := src.provider.Status()
+		gauge("config_lag_seconds", "how long the source has been ahead", st.Behind.Seconds())
+		gauge("store_regress", "whether etcd holds an older or different state that was not accepted", boolValue(st.Regress != nil))
 	}
 	if c.sup == nil {
 		return
