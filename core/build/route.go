@@ -382,7 +382,15 @@ func (b *Builder) compilePlugins(owner string, plugins conf.Plugins) (*chain.Set
 		it.Attr = b.opt.Attr[name]
 		items = append(items, it)
 	}
-	return chain.NewSet(items, chain.Env{Owner: owner, Log: b.opt.Log, Directory: b.directory, State: b.opt.State})
+	return chain.NewSet(items, chain.Env{Owner: owner, Log: b.opt.Log, Directory: b.directory, State: b.opt.State, Peer: b.peer})
+}
+
+// peer tells one plugin of another.
+func (b *Builder) peer(name string) chain.Peer {
+	return chain.Peer{
+		Metadata: b.metadataOf(name), Attr: b.opt.Attr[name],
+		Disabled: b.opt.Enabled != nil && !b.opt.Enabled(name),
+	}
 }
 
 // item reads the part of a plugin's configuration that the engine acts on.

@@ -231,7 +231,9 @@ func (s *Set) chain() *req.Chain {
 		c.Plugins |= 1 << slot
 		for p, run := range in.steps {
 			if run != nil {
-				c.Phases[p] = append(c.Phases[p], req.Step{Name: in.plugin.Name, Run: run, Slot: slot, Priority: in.priority})
+				c.Phases[p] = append(c.Phases[p], req.Step{
+					Name: in.plugin.Name, Run: run, Slot: slot, Priority: in.priority, OnDemand: in.plugin.BodyOnDemand,
+				})
 			}
 		}
 	}

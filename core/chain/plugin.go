@@ -28,6 +28,12 @@ type Plugin struct {
 	// PreferRoute says that an instance on a route suppresses one in a global
 	// rule, instead of running beside it.
 	PreferRoute bool
+	// BodyOnDemand says that BodyFilter has nothing to do unless HeaderFilter
+	// called ctx.FilterBody for the response: others pass untouched.
+	BodyOnDemand bool
+	// APIs are endpoints that the plugin answers itself. They are reached
+	// through routes with the plugin public-api.
+	APIs []API
 	// New compiles one configured instance. conf has passed the plugin's
 	// schema and has its defaults. It runs on a background thread; what it
 	// returns implements one or more of the phase interfaces below, and may be
@@ -87,6 +93,8 @@ type Env struct {
 	Credentials *Credentials
 	Consumers   *Consumers
 	Log         *slog.Logger
+	// Peer tells of another plugin by name; nil outside a gateway.
+	Peer func(plugin string) Peer
 	// State holds the counters that all loops share, and that outlive edits
 	// and crashes. Instances of an object that is only checked have none.
 	State *state.Store

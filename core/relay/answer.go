@@ -77,8 +77,9 @@ func (r *Relay) send(ctx *req.Ctx, status int, body []byte, ctype string) {
 	if ctx.Snap != nil {
 		if ctx.Has(req.HeaderFilter) {
 			ctx.RunPhase(req.HeaderFilter)
+			status = resp.StatusCode // a plugin may have changed it
 		}
-		filter = ctx.Has(req.BodyFilter)
+		filter = ctx.FiltersBody()
 	}
 	if filter {
 		ctx.Chunk, ctx.ChunkLast = body, true

@@ -150,6 +150,9 @@ func (u *upload) pump(t *loop.Task) failure {
 	for {
 		p, err := ctx.Stream.ReadBody(t)
 		if err == io.EOF {
+			if ctx.Tap != nil {
+				ctx.Tap.BodyPiece(nil, true)
+			}
 			if chunked {
 				return u.end(t)
 			}
@@ -159,6 +162,9 @@ func (u *upload) pump(t *loop.Task) failure {
 			return bodyFailure(err)
 		}
 		u.consumed = true
+		if ctx.Tap != nil {
+			ctx.Tap.BodyPiece(p, false)
+		}
 		if chunked {
 			if err := u.conn.SendMore(t, h1.AppendChunkHeader(frame[:0], len(p)), u.a.send); err != nil {
 				return u.a.sendFailure(err)

@@ -202,19 +202,26 @@ func (a *attempt) body(b *loop.Buf) failure {
 	ctx := a.ctx
 	kind := ctx.Resp.Body
 	a.started = true
-	if kind == h1.BodyNone {
-		if b.Len() > 0 {
-			// More than the head: whatever it is, it belongs to no request.
+	if kind == h1.BodyNone || !mayHaveBody(ctx) {
+		if b.Len() > 0 || kind != h1.BodyNone {
+			// More than the head: whatever it is, it belongs to no request. Or a
+			// body that a plugin's status rules out: it is left unread.
 			a.ctx.Resp.Close = true
 		}
 		a.r.loop.PutBuf(b)
+		if kind != h1.BodyNone {
+			ctx.Resp.DelID(h1.ContentLength)
+		}
 		a.responseComplete()
+		if mayHaveBody(ctx) {
+			return a.bodyless()
+		}
 		return a.toClient(ctx.Stream.SendHead(a.t, req.FrameNone, nil, true))
 	}
 	p := piper{a: a, kind: kind, remaining: ctx.Resp.ContentLength}
 	p.chunks = &a.chunks
 	p.chunks.Reset()
-	p.filter = ctx.Has(req.BodyFilter)
+	p.filter = ctx.FiltersBody()
 	p.raw = kind == h1.BodyChunked && !p.filter && ctx.Stream.RawChunks()
 	frame := req.FrameChunked
 	switch {
@@ -226,6 +233,27 @@ func (a *attempt) body(b *loop.Buf) failure {
 		frame = req.FrameLength
 	}
 	return p.run(b, frame)
+}
+
+// mayHaveBody tells whether the response as the client gets it can have a body.
+func mayHaveBody(ctx *req.Ctx) bool {
+	s := ctx.Resp.StatusCode
+	return s >= 200 && s != 204 && s != 304 && ctx.Req.MethodCode != h1.MethodHead
+}
+
+// bodyless passes on a response that the upstream sent without a body and that
+// got a status which has one: by a plugin, which may add the body too.
+func (a *attempt) bodyless() failure {
+	ctx := a.ctx
+	b := a.r.loop.GetBuf()
+	if ctx.FiltersBody() {
+		p := piper{a: a, done: true}
+		b = p.filtered(b)
+	}
+	ctx.Scratch = h1.AppendInt(ctx.Scratch[:0], int64(b.Len()))
+	ctx.Resp.Set("Content-Length", ctx.Scratch)
+	ctx.Resp.ContentLength = int64(b.Len())
+	return a.toClient(ctx.Stream.SendHead(a.t, req.FrameLength, b, true))
 }
 
 // toClient classifies the outcome of a write to the client.

@@ -33,6 +33,9 @@ type Step struct {
 	// name. Merging chains goes by them.
 	Slot     uint8
 	Priority int
+	// OnDemand: a step of body_filter that runs only for responses that the
+	// plugin asked for with Ctx.FilterBody.
+	OnDemand bool
 }
 
 // Member is a plugin of a chain, whichever phases it runs in.

@@ -58,6 +58,8 @@ type Ctx struct {
 	// Body is the whole request body when BodyState is BodyBuffered.
 	Body      []byte
 	BodyState BodyState
+	// Tap, when set, sees a streamed body on its way to the upstream.
+	Tap BodyTap
 
 	// Tries are the attempts at upstream nodes so far, the last one running.
 	Tries []Try
@@ -108,6 +110,8 @@ type Ctx struct {
 	// are set.
 	slots [MaxSlots]any
 	used  uint64
+	// bodySlots has the bits of the plugins that asked for their body filter.
+	bodySlots uint64
 
 	params   Params
 	exitBody []byte
@@ -269,7 +273,10 @@ func (c *Ctx) Reset() {
 	c.Path, c.Query, c.Host, c.Port = nil, nil, c.Host[:0], 0
 	c.Snap, c.Route, c.Eff, c.Consumer, c.Upstream = nil, nil, nil, nil, nil
 	c.UpstreamURI, c.UpstreamHost = c.UpstreamURI[:0], c.UpstreamHost[:0]
-	c.Body, c.BodyState, c.BodyError = c.Body[:0], BodyNone, nil
+	if cap(c.Body) > keepBody {
+		c.Body = nil
+	}
+	c.Body, c.BodyState, c.BodyError, c.Tap = c.Body[:0], BodyNone, nil, nil
 	clear(c.Tries)
 	clear(c.Tried)
 	c.Tries, c.Tried = c.Tries[:0], c.Tried[:0]
@@ -277,7 +284,7 @@ func (c *Ctx) Reset() {
 	for u := c.used; u != 0; u &= u - 1 {
 		c.slots[bits.TrailingZeros64(u)] = nil
 	}
-	c.used = 0
+	c.used, c.bodySlots = 0, 0
 	c.exitBody, c.exitType = nil, ""
 	c.Stage = ""
 	c.Chunk, c.ChunkLast = nil, false
