@@ -132,6 +132,10 @@ func (c *Ctx) SetSlot(i int, v any) {
 	c.used |= 1 << i
 }
 
+// Ender is what a plugin kept for a request and wants to hear of its end,
+// however it ends: behind the log phase, or in its place after a panic.
+type Ender interface{ End(c *Ctx) }
+
 // BodyState tells what is known of the request body.
 type BodyState uint8
 
@@ -282,7 +286,11 @@ func (c *Ctx) Reset() {
 	c.Tries, c.Tried = c.Tries[:0], c.Tried[:0]
 	c.BytesIn, c.BytesOut, c.Status, c.Source = 0, 0, 0, FromGateway
 	for u := c.used; u != 0; u &= u - 1 {
-		c.slots[bits.TrailingZeros64(u)] = nil
+		i := bits.TrailingZeros64(u)
+		if e, ok := c.slots[i].(Ender); ok {
+			e.End(c)
+		}
+		c.slots[i] = nil
 	}
 	c.used, c.bodySlots = 0, 0
 	c.exitBody, c.exitType = nil, ""
