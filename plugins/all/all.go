@@ -8,6 +8,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
 	_ "github.com/sluicegw/sluice/plugins/jwtauth"             // jwt-auth
 	_ "github.com/sluicegw/sluice/plugins/keyauth"             // key-auth
+	_ "github.com/sluicegw/sluice/plugins/limitconn"           // limit-conn
 	_ "github.com/sluicegw/sluice/plugins/limitcount"          // limit-count
 	_ "github.com/sluicegw/sluice/plugins/limitreq"            // limit-req
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
