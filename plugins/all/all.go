@@ -6,6 +6,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/attachconsumerlabel" // attach-consumer-label
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
+	_ "github.com/sluicegw/sluice/plugins/cors"                // cors
 	_ "github.com/sluicegw/sluice/plugins/jwtauth"             // jwt-auth
 	_ "github.com/sluicegw/sluice/plugins/keyauth"             // key-auth
 	_ "github.com/sluicegw/sluice/plugins/limitconn"           // limit-conn
