@@ -39,6 +39,7 @@ type dataPlane struct {
 	settings *conf.Settings
 	socks    []listen.Socket
 	server   *listen.Server
+	policy   *guard.Policy
 	resolver *resolve.Resolver
 	names    *resolve.Set
 	health   *health.Manager
@@ -80,6 +81,7 @@ func (d *dataPlane) Start(b *proc.Boot, socks []proc.Socket) error {
 	if err != nil {
 		return err
 	}
+	d.policy = policy
 	for _, sk := range socks {
 		d.socks = append(d.socks, listen.Socket{FD: sk.FD, Loop: sk.Loop, Addr: b.Spec.Listen[sk.Listen].Addr})
 	}
@@ -156,24 +158,20 @@ func (d *dataPlane) resolveOptions() resolve.Options {
 }
 
 func (d *dataPlane) buildOptions() build.Options {
-	s := d.settings
-	mode := match.ModeHostURI
+	o := builderOptions(d.settings, newPluginSet(d.settings), d.log)
+	o.Publish, o.Lookup, o.Health = d.server.SetSnapshot, d.names.Lookup, d.health
+	return o
+}
+
+func matchOptions(s *conf.Settings) match.Options {
+	o := match.Options{DeleteTailSlash: s.APISIX.DeleteURITailSlash}
 	switch s.APISIX.Router.HTTP {
 	case "radixtree_uri":
-		mode = match.ModeURI
+		o.Mode = match.ModeURI
 	case "radixtree_uri_with_parameter":
-		mode = match.ModeURIWithParameter
+		o.Mode = match.ModeURIWithParameter
 	}
-	set := newPluginSet(s)
-	return build.Options{
-		Match:   match.Options{Mode: mode, DeleteTailSlash: s.APISIX.DeleteURITailSlash},
-		Publish: d.server.SetSnapshot,
-		Lookup:  d.names.Lookup,
-		Enabled: func(name string) bool { return !set.Disabled(name, false) },
-		Attr:    s.PluginAttr.Rest, Clock: loop.Clock, Health: d.health,
-		ChecksDisabled: s.APISIX.DisableHealthcheck, Secrets: resolveSecret,
-		Log: d.log,
-	}
+	return o
 }
 
 // Accept implements proc.DataPlane.
@@ -241,9 +239,12 @@ func (d *dataPlane) healthChanged(e health.Event) { d.log.Warn("node health", "e
 
 // Query implements proc.DataPlane.
 func (d *dataPlane) Query(name string, arg []byte) ([]byte, error) {
-	if name == callGC {
+	switch name {
+	case callGC:
 		collectGarbage()
 		return []byte("{}"), nil
+	case askExplain:
+		return d.explain(arg)
 	}
 	return nil, proc.ErrNoQuery
 }

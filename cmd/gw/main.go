@@ -57,7 +57,9 @@ Without any configuration "gw run" starts with an etcd of its own and listens on
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		runCommand(), startCommand(), testCommand(), reloadCommand(), syncCommand(), historyCommand(), diffCommand(), rollbackCommand(), stopCommand(), quitCommand(), restartCommand(),
+		runCommand(), startCommand(), testCommand(), reloadCommand(), syncCommand(), stopCommand(), quitCommand(), restartCommand(),
+		explainCommand(),
+		historyCommand(), diffCommand(), rollbackCommand(),
 		statusCommand(), versionCommand(), initCommand(), initEtcdCommand(), sampleCommand(), dataCommand(),
 	)
 	return root

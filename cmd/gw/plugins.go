@@ -63,6 +63,12 @@ func newValidator(set *pluginSet, mode conf.Mode) *conf.Validator {
 			}
 			return nil
 		},
+		ConsumerCheck: func(name string, raw []byte) error {
+			if p := chain.Lookup(name); p != nil && p.CheckConsumer != nil {
+				return p.CheckConsumer(json.RawMessage(raw))
+			}
+			return nil
+		},
 		ExprCheck: func(raw []byte) error {
 			_, err := expr.CompileJSON(raw)
 			return err

@@ -41,6 +41,7 @@ var allowed = []struct {
 	{"core/store/...", "core/conf core/store/...", "stores hold objects and do not judge them"},
 	{"core/admin/...", "core/admin/... core/atrest core/conf/... core/store/...", "the APIs write to the store, never to the data path"},
 	{"core/build/...", "core/build/... core/chain core/conf/... core/expr core/h1 core/match core/req core/vars core/state core/hamt core/meter core/secure lb/...", "build alone turns configuration into what runs"},
+	{"core/explain", "core/build core/guard core/h1 core/match core/req lb/...", "looks at what build made; nothing on the path knows it"},
 	{"core/meter/...", "core/meter/... core/req core/chain core/state core/logs/...", "an engine that plugins use"},
 	{"core/logs/...", "core/logs/... core/req core/vars core/expr core/state core/h1", "an engine that plugins use"},
 	{"core/cache/...", "core/cache/... core/req core/h1", "an engine that plugins use"},
