@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluicegw/sluice/core/loop/ring"
 )
 
 // acceptBatch bounds how many connections one event takes, so that a flood of
@@ -16,7 +18,6 @@ type Listener struct {
 	conn   Conn
 	accept func(fd int, peer netip.AddrPort)
 	fd     int
-	paused bool
 	// OnError is told of accept failures other than a connection that went
 	// away (EMFILE, ENFILE, ENOBUFS...). The listener rests for 100 ms then.
 	OnError func(error)
@@ -35,6 +36,10 @@ func (l *Loop) Listen(fd int, accept func(fd int, peer netip.AddrPort)) (*Listen
 		unix.Close(own)
 		return nil, err
 	}
+	if l.u != nil {
+		l.u.listen(ln, l, own)
+		return ln, nil
+	}
 	if err := ln.conn.Init(l, own, ln); err != nil {
 		unix.Close(own)
 		return nil, err
@@ -43,12 +48,13 @@ func (l *Loop) Listen(fd int, accept func(fd int, peer netip.AddrPort)) (*Listen
 }
 
 // Close stops accepting. Connections in the kernel's queue stay there for
-// whoever else holds the socket.
+// whoever else holds the socket; those that the engine has taken already are
+// still delivered.
 func (ln *Listener) Close() {
 	// The caller's descriptor keeps the socket, and with it the epoll entry,
 	// alive: take it out of the set by hand.
-	if !ln.conn.Closed() {
-		_ = unix.EpollCtl(ln.conn.loop.ep, unix.EPOLL_CTL_DEL, int(ln.conn.fd), nil)
+	if ep := ln.conn.loop.ep; ep != nil && !ln.conn.Closed() {
+		_ = unix.EpollCtl(ep.fd, unix.EPOLL_CTL_DEL, int(ln.conn.fd), nil)
 	}
 	ln.conn.Close()
 }
@@ -67,7 +73,7 @@ func (ln *Listener) Flush() {
 	}
 }
 
-// Ready implements Handler.
+// Ready implements Handler: it takes a batch of connections that wait.
 func (ln *Listener) Ready(c *Conn) {
 	for range acceptBatch {
 		var sa unix.RawSockaddrAny
@@ -87,18 +93,89 @@ func (ln *Listener) Ready(c *Conn) {
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO:
 			continue
 		}
-		if ln.OnError != nil {
-			ln.OnError(ioError("accept", e))
-		}
-		c.SetIdle(c.loop.now + 100e6)
+		ln.rest(e)
 		return
 	}
-	// More are waiting: come back after the events of this turn.
-	c.SetIdle(c.loop.now + 1)
+	if c.s == nil {
+		// More are waiting: come back after the events of this turn.
+		c.SetIdle(c.loop.now + 1)
+	}
+}
+
+// rest stops accepting for a while after a failure.
+func (ln *Listener) rest(e unix.Errno) {
+	if ln.OnError != nil {
+		ln.OnError(ioError("accept", e))
+	}
+	if s := ln.conn.s; s != nil {
+		s.state |= sockResting
+	}
+	ln.conn.SetIdle(ln.conn.loop.now + 100e6)
 }
 
 // Expired implements Handler: the rest after a failure is over.
-func (ln *Listener) Expired(c *Conn) { ln.Ready(c) }
+func (ln *Listener) Expired(c *Conn) {
+	if s := c.s; s != nil {
+		s.state &^= sockResting
+		c.loop.u.want(s)
+		return
+	}
+	ln.Ready(c)
+}
+
+// listen attaches a listener's socket.
+func (u *uring) listen(ln *Listener, l *Loop, fd int) {
+	c := &ln.conn
+	c.loop, c.fd, c.h = l, int32(fd), ln
+	c.timer.owner, c.timer.fire = c, connTimer
+	u.attach(c, sockListen).ln = ln
+	l.stats.Conns.Store(l.stats.Conns.Load() + 1)
+}
+
+// armAccept asks for connections, one completion each.
+func (u *uring) armAccept(s *sock) {
+	e := u.entry()
+	e.Opcode, e.FD, e.Ioprio = ring.OpAccept, s.fd, ring.AcceptMultishot
+	e.OpFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+	e.UserData = userData(opAccept, s.gen, s.idx)
+	s.state |= sockArmed
+	s.state &^= sockStop | sockStopping
+	u.began(s)
+}
+
+// accepted is told of a new connection, or of the end of accepting.
+func (u *uring) accepted(s *sock, c *ring.CQE) {
+	if c.Flags&ring.HasMore == 0 {
+		s.state &^= sockArmed | sockStop | sockStopping
+		u.done(s)
+		u.want(s)
+	}
+	if c.Res >= 0 {
+		fd := int(c.Res)
+		peer, ok := peerOf(fd)
+		if u.stopping || !ok {
+			closeRaw(fd) // a peer without an address has left again
+			return
+		}
+		s.ln.accept(fd, peer)
+		return
+	}
+	switch e := unix.Errno(-c.Res); e {
+	case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.ECANCELED, unix.EAGAIN:
+	default:
+		if s.conn != nil {
+			s.ln.rest(e)
+		}
+	}
+}
+
+// peerOf asks for the other end of fd: a multishot accept cannot tell it.
+func peerOf(fd int) (netip.AddrPort, bool) {
+	var sa unix.RawSockaddrAny
+	n := uint32(unsafe.Sizeof(sa))
+	_, _, e := unix.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&n)))
+	return rawAddr(&sa), e == 0
+}
 
 func rawAddr(sa *unix.RawSockaddrAny) netip.AddrPort {
 	switch sa.Addr.Family {

@@ -1,5 +1,11 @@
 package loop
 
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
 // BufSize is the payload capacity of a Buf. Receive buffers decide how many
 // packets a large response leaves in: 64 KiB lets a 16 KiB body go out in one
 // piece together with its head.
@@ -20,6 +26,8 @@ type Buf struct {
 	off, end int
 	next     *Buf
 	free     bool
+	view     bool  // mem is not ours: see Conn.lendRing
+	lender   *Task // that waits until the kernel is done with a view
 }
 
 // GetBuf takes an empty buffer. LIFO, so that the one last used, which is
@@ -27,7 +35,7 @@ type Buf struct {
 func (l *Loop) GetBuf() *Buf {
 	b := l.freeBufs
 	if b == nil {
-		b = &Buf{mem: make([]byte, headroom+BufSize)}
+		b = &Buf{mem: l.newMem()}
 	} else {
 		l.freeBufs = b.next
 		l.nFreeBufs--
@@ -56,12 +64,56 @@ func (l *Loop) PutBuf(b *Buf) {
 	}
 	b.free = true
 	poison(b.mem)
-	if l.nFreeBufs >= maxFreeBufs || len(b.mem) != headroom+BufSize {
+	if len(b.mem) != headroom+BufSize || (l.nFreeBufs >= maxFreeBufs && !l.arena.has(b.mem)) {
 		return
 	}
 	b.next = l.freeBufs
 	l.freeBufs = b
 	l.nFreeBufs++
+}
+
+// newMem is memory for a buffer.
+func (l *Loop) newMem() []byte {
+	if m := l.arena.take(); m != nil {
+		return m
+	}
+	return make([]byte, headroom+BufSize)
+}
+
+// arenaBufs is how many buffers lie in a loop's arena, 16 MiB. Further ones
+// come from the heap.
+const arenaBufs = 256
+
+// arena is memory outside the heap for most of a loop's buffers. What lies in
+// it is known to stay where it is, unlike a slice that may be of a stack, so
+// that the kernel may be shown it without a copy. The zero value is empty.
+type arena struct {
+	mem  []byte
+	used int
+}
+
+// make maps the arena. Pages take memory once they are used.
+func (a *arena) make() {
+	mem, err := unix.Mmap(-1, 0, arenaBufs*(headroom+BufSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err == nil {
+		a.mem = mem
+	}
+}
+
+func (a *arena) take() []byte {
+	const size = headroom + BufSize
+	if a.used+size > len(a.mem) {
+		return nil
+	}
+	m := a.mem[a.used : a.used+size : a.used+size]
+	a.used += size
+	return m
+}
+
+// has tells whether p lies in the arena.
+func (a *arena) has(p []byte) bool {
+	base := uintptr(unsafe.Pointer(unsafe.SliceData(a.mem)))
+	return uintptr(unsafe.Pointer(unsafe.SliceData(p)))-base < uintptr(len(a.mem))
 }
 
 // Bytes is the content, valid as long as the buffer is held.

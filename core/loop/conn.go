@@ -1,8 +1,6 @@
 package loop
 
 import (
-	"fmt"
-	"io"
 	"net/netip"
 	"syscall"
 
@@ -19,11 +17,12 @@ type Handler interface {
 	Expired(c *Conn)
 }
 
-// Conn is a non-blocking socket of one loop: about 150 bytes, made for being
+// Conn is a non-blocking socket of one loop: about 160 bytes, made for being
 // idle most of the time. Reading and writing are for tasks; each direction has
 // at most one task at a time.
 type Conn struct {
 	loop   *Loop
+	s      *sock // of the io_uring engine, until Close
 	h      Handler
 	rd, wr *Task
 	timer  Timer
@@ -43,24 +42,19 @@ const (
 	canceled // a parked reader is to give up
 )
 
-// Init attaches an open non-blocking socket to the loop. h may be nil.
+// Init attaches an open non-blocking stream socket to the loop. h may be nil.
 func (c *Conn) Init(l *Loop, fd int, h Handler) error {
 	l.gen++
 	c.loop, c.fd, c.gen, c.h = l, int32(fd), l.gen, h
-	c.state = 0
+	c.state, c.s = 0, nil
 	c.rd, c.wr = nil, nil
 	c.timer.owner, c.timer.fire = c, connTimer
-	ev := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | epollET,
-		Fd:     c.fd, Pad: int32(c.gen),
+	if l.u != nil {
+		c.state = writable
+		l.u.attach(c, 0)
+	} else if err := l.epollAdd(c); err != nil {
+		return err
 	}
-	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
-	}
-	for fd >= len(l.conns) {
-		l.conns = append(l.conns, make([]*Conn, max(64, len(l.conns)))...)
-	}
-	l.conns[fd] = c
 	l.stats.Conns.Store(l.stats.Conns.Load() + 1)
 	return nil
 }
@@ -95,28 +89,21 @@ func (c *Conn) Fresh() bool { return c.state&(readable|peerGone|broken|closed) =
 // back to the handler.
 func (c *Conn) WatchRead(t *Task) { c.rd = t }
 
-func (c *Conn) event(ev uint32) {
-	if ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-		c.state |= broken | readable | writable
-	}
-	if ev&unix.EPOLLRDHUP != 0 {
-		c.state |= peerGone | readable
-	}
-	if ev&unix.EPOLLIN != 0 {
-		c.state |= readable
-	}
-	if ev&unix.EPOLLOUT != 0 {
-		c.state |= writable
-	}
-	if c.state&writable != 0 && c.wr != nil {
-		c.wr.Wake()
-	}
+// wakeReader tells whoever reads that the connection is readable.
+func (c *Conn) wakeReader() {
 	if c.state&(readable|closed) == readable {
 		if c.rd != nil {
 			c.rd.Wake()
 		} else if c.h != nil {
 			c.h.Ready(c)
 		}
+	}
+}
+
+// wakeWriter tells the task that waits until the connection is writable.
+func (c *Conn) wakeWriter() {
+	if c.state&writable != 0 && c.wr != nil {
+		c.wr.Wake()
 	}
 }
 
@@ -128,35 +115,50 @@ func connTimer(tm *Timer) {
 }
 
 // Close closes the socket and wakes the tasks that wait on it; their calls
-// return ErrClosed. Closing twice is allowed.
-func (c *Conn) Close() {
+// return ErrClosed. What Send has taken still goes out. Closing twice is
+// allowed.
+func (c *Conn) Close() { c.close(false) }
+
+// Reset closes the connection so that the other side sees a reset: a
+// half-delivered message must not look complete. What Send has taken and the
+// kernel has not is dropped.
+func (c *Conn) Reset() {
+	if c.state&closed == 0 && c.loop != nil {
+		resetOnClose(int(c.fd))
+	}
+	c.close(true)
+}
+
+func resetOnClose(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
+}
+
+func (c *Conn) close(drop bool) {
 	if c.state&closed != 0 || c.loop == nil {
 		return
 	}
 	l := c.loop
 	c.state |= closed
 	l.DropTimer(&c.timer)
-	l.conns[c.fd] = nil
-	closeRaw(int(c.fd)) // leaves the epoll set with it
 	l.stats.Conns.Store(l.stats.Conns.Load() - 1)
-	for _, t := range [2]*Task{c.rd, c.wr} {
+	rd, wr, s := c.rd, c.wr, c.s
+	if s != nil {
+		// Tasks that run from here on may use c for another socket.
+		c.s = nil
+		l.u.detach(s, drop)
+	} else {
+		l.ep.conns[c.fd] = nil
+		closeRaw(int(c.fd)) // leaves the epoll set with it
+	}
+	for _, t := range [2]*Task{rd, wr} {
 		if t != nil && t != l.current {
 			t.Wake()
 		}
 	}
 }
 
-// Reset closes the connection so that the other side sees a reset: a
-// half-delivered message must not look complete.
-func (c *Conn) Reset() {
-	if c.state&closed == 0 {
-		_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
-	}
-	c.Close()
-}
-
 // TryRecv reads what is there into b without waiting. It returns 0, nil when
-// nothing is.
+// nothing is. An empty b may get other memory.
 func (c *Conn) TryRecv(b *Buf) (int, error) {
 	if c.state&(readable|closed) != readable {
 		if c.state&closed != 0 {
@@ -164,28 +166,10 @@ func (c *Conn) TryRecv(b *Buf) (int, error) {
 		}
 		return 0, nil
 	}
-	p := b.Tail()
-	if len(p) == 0 {
-		return 0, nil
+	if c.loop.u != nil {
+		return c.tryRecvRing(b)
 	}
-	n, e := recvRaw(int(c.fd), p)
-	switch {
-	case e == unix.EAGAIN:
-		c.state &^= readable
-		return 0, nil
-	case e != 0:
-		c.state |= broken
-		return 0, ioError("recv", e)
-	case n == 0:
-		c.state |= peerGone
-		return 0, io.EOF
-	}
-	if n < len(p) && c.state&(peerGone|broken) == 0 {
-		// A short read has emptied the socket; the next byte makes a new edge.
-		c.state &^= readable
-	}
-	b.Extend(n)
-	return n, nil
+	return c.tryRecvEpoll(b)
 }
 
 // Recv reads at least one byte into b, waiting for it until deadline (clock
@@ -236,57 +220,37 @@ func (c *Conn) CancelRead() {
 	}
 }
 
-// Send writes p and returns when the kernel has all of it. deadline bounds each
-// wait for progress, not the whole: a slow reader that goes on reading is
-// served; it is the longest silence in nanoseconds (0: none).
+// Send writes p and returns when the kernel, or the engine on its behalf, has
+// all of it: p is the caller's again. The engine holds at most 256 KiB of a
+// connection; an error that it meets later is returned by the next call.
+// silence is the longest time without progress in nanoseconds (0: no limit):
+// it bounds each wait and not the whole, so that a slow reader who goes on
+// reading is served.
 func (c *Conn) Send(t *Task, p []byte, silence int64) error {
-	return c.send(t, p, silence, false)
+	if c.loop.u != nil {
+		return c.sendRing(t, p, silence, false)
+	}
+	return c.sendEpoll(t, p, silence, false)
 }
 
 // SendMore is Send with the hint that more follows at once, so that the kernel
 // may wait with an unfull packet.
 func (c *Conn) SendMore(t *Task, p []byte, silence int64) error {
-	return c.send(t, p, silence, true)
-}
-
-func (c *Conn) send(t *Task, p []byte, silence int64, more bool) error {
-	for len(p) > 0 {
-		if c.state&closed != 0 {
-			return ErrClosed
-		}
-		n, e := sendRaw(int(c.fd), p, more)
-		if n > 0 {
-			p = p[n:]
-			continue
-		}
-		if e != unix.EAGAIN {
-			// What the peer sent before it broke off can still be read.
-			c.state |= broken | readable
-			return ioError("send", e)
-		}
-		c.state &^= writable
-		if err := c.WaitWrite(t, silence); err != nil {
-			return err
-		}
+	if c.loop.u != nil {
+		return c.sendRing(t, p, silence, true)
 	}
-	return nil
+	return c.sendEpoll(t, p, silence, true)
 }
 
-// TrySend writes what the kernel takes of p without waiting.
+// TrySend writes what is taken of p without waiting.
 func (c *Conn) TrySend(p []byte) (int, error) {
 	if c.state&closed != 0 {
 		return 0, ErrClosed
 	}
-	n, e := sendRaw(int(c.fd), p, false)
-	if e == unix.EAGAIN {
-		c.state &^= writable
-		return 0, nil
+	if c.loop.u != nil {
+		return c.trySendRing(p)
 	}
-	if e != 0 {
-		c.state |= broken
-		return 0, ioError("send", e)
-	}
-	return n, nil
+	return c.trySendEpoll(p)
 }
 
 // WaitWrite parks t until the connection may be writable, for at most silence
@@ -310,11 +274,16 @@ func (c *Conn) WaitWrite(t *Task, silence int64) error {
 	return nil
 }
 
-// CloseWrite sends FIN: no more bytes follow.
+// CloseWrite sends FIN behind what was sent: no more bytes follow.
 func (c *Conn) CloseWrite() {
-	if c.state&closed == 0 {
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+	if c.state&closed != 0 {
+		return
 	}
+	if s := c.s; s != nil && s.tx.head != nil {
+		s.state |= sockFin
+		return
+	}
+	_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
 }
 
 // LocalAddr asks the kernel for this side's address.

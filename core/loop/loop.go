@@ -24,10 +24,22 @@ type Config struct {
 	// CPU is the processor that the thread is pinned to; negative leaves it
 	// unpinned.
 	CPU int
+	// Engine is how the loop speaks to the kernel: EngineUring, EngineEpoll, or
+	// EngineAuto, which is io_uring where the kernel offers all that is needed
+	// (Linux 6.1; containers often forbid it) and else epoll. Default
+	// EngineAuto.
+	Engine string
 	// MaxAwait bounds the background goroutines that run Await functions for
 	// this loop at one time. Default 256.
 	MaxAwait int
 }
+
+// The engines.
+const (
+	EngineAuto  = "auto"
+	EngineEpoll = "epoll"
+	EngineUring = "uring"
+)
 
 // Loop is one event loop. Make it with New, run it with Run.
 type Loop struct {
@@ -39,13 +51,15 @@ type Loop struct {
 	now      int64
 	wallBase int64
 
-	ep    int // epoll descriptor
-	evfd  int // eventfd that Post rings
-	conns []*Conn
-	gen   uint32
+	// One of the two engines.
+	ep       *epoll
+	u        *uring
+	fallback error
 
-	events [maxEvents]unix.EpollEvent
+	evfd int // eventfd that Post rings
+	gen  uint32
 
+	arena     arena
 	freeBufs  *Buf
 	nFreeBufs int
 	freeTasks *Task
@@ -82,14 +96,13 @@ type Stats struct {
 	Dials     atomic.Uint64
 	Conns     atomic.Int64  // open sockets of this loop
 	Refused   atomic.Uint64 // Await calls refused because the pool was full
+	Starved   atomic.Uint64 // receives that found no buffer (io_uring)
 	TurnStart atomic.Int64  // clock at the start of the running turn, 0 while asleep
 	_         [64]byte
 }
 
 // StallLimit is the longest a turn may take before it counts as a stall.
 const StallLimit = int64(time.Millisecond)
-
-const maxEvents = 256
 
 var clockBase = time.Now()
 
@@ -103,31 +116,51 @@ func New(cfg Config) (*Loop, error) {
 	if cfg.MaxAwait <= 0 {
 		cfg.MaxAwait = 256
 	}
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("loop %d: epoll_create1: %w", cfg.ID, err)
+	switch cfg.Engine {
+	case "":
+		cfg.Engine = EngineEpoll
+	case EngineAuto, EngineEpoll, EngineUring:
+	default:
+		return nil, fmt.Errorf("loop %d: unknown engine %q: want auto, epoll or uring", cfg.ID, cfg.Engine)
 	}
 	evfd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		unix.Close(ep)
 		return nil, fmt.Errorf("loop %d: eventfd: %w", cfg.ID, err)
 	}
 	l := &Loop{
-		ID: cfg.ID, CPU: cfg.CPU, ep: ep, evfd: evfd,
+		ID: cfg.ID, CPU: cfg.CPU, evfd: evfd,
 		awaiting: make(chan struct{}, cfg.MaxAwait),
 		stopped:  make(chan struct{}),
 	}
 	l.now = Clock()
 	l.wallBase = clockBase.UnixNano()
 	l.wheel.init(l.now)
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | epollET, Fd: int32(evfd), Pad: 0}
-	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, evfd, &ev); err != nil {
-		unix.Close(ep)
+	if cfg.Engine != EngineEpoll {
+		l.u, err = newUring(l, sqEntries, cqEntries)
+	}
+	if cfg.Engine == EngineAuto && err != nil {
+		l.fallback, err = err, nil
+	}
+	if l.u == nil && err == nil {
+		l.ep, err = newEpoll(evfd)
+	}
+	if err != nil {
 		unix.Close(evfd)
-		return nil, fmt.Errorf("loop %d: epoll_ctl: %w", cfg.ID, err)
+		return nil, fmt.Errorf("loop %d: %w", cfg.ID, err)
 	}
 	return l, nil
 }
+
+// Engine is the engine in use, EngineEpoll or EngineUring.
+func (l *Loop) Engine() string {
+	if l.u != nil {
+		return EngineUring
+	}
+	return EngineEpoll
+}
+
+// Fallback tells why EngineAuto chose epoll; nil where it did not.
+func (l *Loop) Fallback() error { return l.fallback }
 
 // Now is the coarse monotonic clock in nanoseconds (same base as Clock): the
 // time at which the running turn began.
@@ -155,8 +188,17 @@ func (l *Loop) Run() error {
 	}
 	defer close(l.stopped)
 	defer l.closeAll()
+	if l.u != nil {
+		if err := l.u.start(); err != nil {
+			return err
+		}
+		for !l.stop.Load() {
+			l.turnUring()
+		}
+		return nil
+	}
 	for !l.stop.Load() {
-		l.turn()
+		l.turnEpoll()
 	}
 	return nil
 }
@@ -170,29 +212,8 @@ func (l *Loop) Stop() {
 // Stopped is closed when Run has returned.
 func (l *Loop) Stopped() <-chan struct{} { return l.stopped }
 
-// turn handles one batch of events.
-func (l *Loop) turn() {
-	// Fast path: a busy loop finds events waiting and never tells the Go
-	// scheduler that it enters the kernel.
-	n, errno := epollWaitRaw(l.ep, &l.events, 0)
-	now := Clock()
-	l.noteStall(now - l.now)
-	if n == 0 && errno == 0 && len(l.ready) == 0 {
-		n, errno = l.sleep(now)
-		now = Clock()
-	}
-	l.now = now
-	if errno != 0 && errno != unix.EINTR {
-		panic(fmt.Sprintf("BUG: loop %d: epoll_wait: %v", l.ID, errno))
-	}
-	l.stats.TurnStart.Store(l.now)
-	l.stats.Turns.Store(l.stats.Turns.Load() + 1)
-	if n > 0 {
-		l.stats.Events.Store(l.stats.Events.Load() + uint64(n))
-		for i := range l.events[:n] {
-			l.dispatch(&l.events[i])
-		}
-	}
+// afterEvents is what every turn does once the engine's events are handled.
+func (l *Loop) afterEvents() {
 	if len(l.ready) > 0 {
 		l.runReady()
 	}
@@ -214,36 +235,6 @@ func (l *Loop) noteStall(d int64) {
 	if uint64(d) > l.stats.StallNS.Load() {
 		l.stats.StallNS.Store(uint64(d))
 	}
-}
-
-// sleep waits in the kernel, with the scheduler told, until an event, the next
-// timer or a Post.
-func (l *Loop) sleep(now int64) (int, unix.Errno) {
-	l.post.asleep.Store(true)
-	defer l.post.asleep.Store(false)
-	if l.post.pending.Load() || l.stop.Load() {
-		return 0, 0
-	}
-	l.stats.Waits.Store(l.stats.Waits.Load() + 1)
-	l.stats.TurnStart.Store(0)
-	return epollWaitBlock(l.ep, &l.events, l.wheel.wait(now))
-}
-
-func (l *Loop) dispatch(ev *unix.EpollEvent) {
-	fd := int(ev.Fd)
-	if fd == l.evfd {
-		var b [8]byte
-		_, _ = unix.Read(fd, b[:])
-		return
-	}
-	if fd >= len(l.conns) {
-		return
-	}
-	c := l.conns[fd]
-	if c == nil || c.gen != uint32(ev.Pad) {
-		return // closed earlier in this batch; the number may be in use again
-	}
-	c.event(ev.Events)
 }
 
 // Post runs f on the loop's thread in its next turn. Safe from any thread; it
@@ -293,14 +284,13 @@ func (l *Loop) runReady() {
 }
 
 func (l *Loop) closeAll() {
-	for _, c := range l.conns {
-		if c != nil {
-			c.Close()
-		}
+	if l.u != nil {
+		l.u.close()
+	} else {
+		l.ep.close()
 	}
 	l.stats.TurnStart.Store(0)
 	l.endTasks()
-	unix.Close(l.ep)
 	unix.Close(l.evfd)
 }
 

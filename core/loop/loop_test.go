@@ -7,17 +7,35 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluicegw/sluice/core/loop/ring"
 )
+
+// engine is the one that start uses.
+var engine = EngineEpoll
+
+// TestMain runs the package's tests with both engines.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := ring.Available(); err != nil {
+		fmt.Println("not tested with io_uring:", err)
+		os.Exit(code)
+	}
+	fmt.Println("again, with io_uring")
+	engine = EngineUring
+	os.Exit(max(code, m.Run()))
+}
 
 // start runs a loop for the test and stops it at its end.
 func start(t testing.TB) *Loop {
 	t.Helper()
-	l, err := New(Config{CPU: -1})
+	l, err := New(Config{CPU: -1, Engine: engine})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +64,7 @@ func do(t testing.TB, l *Loop, f func(*Task)) {
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the task did not end")
+		t.Error("the task did not end")
 	}
 }
 
@@ -81,6 +99,12 @@ func (e *echo) Run(t *Task) {
 // listen gives a loop a listening socket on loopback.
 func listen(t testing.TB, l *Loop, accept func(fd int, peer netip.AddrPort)) netip.AddrPort {
 	t.Helper()
+	return listenWith(t, l, func(*Listener) {}, accept)
+}
+
+// listenWith is listen and hands the listener to setup, on the loop.
+func listenWith(t testing.TB, l *Loop, setup func(*Listener), accept func(fd int, peer netip.AddrPort)) netip.AddrPort {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +118,10 @@ func listen(t testing.TB, l *Loop, accept func(fd int, peer netip.AddrPort)) net
 	addr := ln.Addr().(*net.TCPAddr).AddrPort()
 	done := make(chan error)
 	l.Post(func() {
-		_, err := l.Listen(int(f.Fd()), accept)
+		ln, err := l.Listen(int(f.Fd()), accept)
+		if err == nil {
+			setup(ln)
+		}
 		done <- err
 	})
 	if err := <-done; err != nil {
@@ -282,7 +309,7 @@ func TestAwaitLeavesTheLoopFree(t *testing.T) {
 }
 
 func TestAwaitRefusesBeyondItsLimit(t *testing.T) {
-	l, err := New(Config{CPU: -1, MaxAwait: 1})
+	l, err := New(Config{CPU: -1, Engine: engine, MaxAwait: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,9 +317,13 @@ func TestAwaitRefusesBeyondItsLimit(t *testing.T) {
 	defer func() { l.Stop(); <-l.Stopped() }()
 	release := make(chan struct{})
 	started := make(chan struct{})
-	go do(t, l, func(task *Task) {
-		_ = task.Await(func() { close(started); <-release })
-	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		do(t, l, func(task *Task) {
+			_ = task.Await(func() { close(started); <-release })
+		})
+	}()
 	<-started
 	do(t, l, func(task *Task) {
 		if err := task.Await(func() {}); err != ErrBusy {
@@ -300,6 +331,7 @@ func TestAwaitRefusesBeyondItsLimit(t *testing.T) {
 		}
 	})
 	close(release)
+	<-ended
 }
 
 func TestAwaitPassesPanicsToTheTask(t *testing.T) {
@@ -395,6 +427,9 @@ func TestYieldLetsOthersRun(t *testing.T) {
 }
 
 func TestStaleEventOfAReusedDescriptorIsIgnored(t *testing.T) {
+	if engine != EngineEpoll {
+		t.Skip("events of descriptors are epoll's")
+	}
 	l := start(t)
 	do(t, l, func(task *Task) {
 		fds := make([]int, 2)

@@ -19,11 +19,9 @@ type Task struct {
 	parked bool
 	timed  bool // the last park ended by its deadline
 	done   bool
-	ending bool
 	free   *Task
 	// Note names what the task works on, for the stall watchdog.
 	Note any
-	all  *Task // list of all tasks of the loop
 }
 
 // Start runs r on a coroutine at once, until it first parks or returns.
