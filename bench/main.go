@@ -58,7 +58,7 @@ func main() {
 
 func parseFlags() (options, error) {
 	var o options
-	list := flag.String("scenario", "plain", "scenarios, separated by commas, or \"all\": "+strings.Join(names(), ", "))
+	list := flag.String("scenario", "plain", "scenarios, separated by commas, or \"all\"; empty only draws the chart again: "+strings.Join(names(), ", "))
 	engines := flag.String("engines", "epoll", "event engines of Sluice to measure, separated by commas: epoll, uring; empty measures only the others")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; every gateway runs once in each")
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "load per gateway and round")
@@ -80,6 +80,9 @@ func parseFlags() (options, error) {
 }
 
 func run(ctx context.Context, o options) error {
+	if len(o.scenarios) == 0 {
+		return saveChart(o.results)
+	}
 	if err := needPrograms(o.install, "nginx", "wrk"); err != nil {
 		return err
 	}

@@ -101,13 +101,13 @@ var scenarios = []scenario{
 }
 
 // choose resolves a comma-separated list of scenario names; "all" is every
-// one.
+// one, an empty list none.
 func choose(list string) ([]scenario, error) {
 	if list == "all" {
 		list = strings.Join(names(), ",")
 	}
 	var out []scenario
-	for name := range strings.SplitSeq(list, ",") {
+	for name := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' }) {
 		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no scenario is called %q; there are: all, %s", name, strings.Join(names(), ", "))

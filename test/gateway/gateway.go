@@ -276,3 +276,44 @@ func (l *logs) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// Canned is an upstream that answers every request with the same bytes and
+// allocates nothing: for counting allocations and time. It returns host:port.
+// Requests have a body only with Content-Length and within one packet.
+func Canned(t testing.TB, answer string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	out := []byte(answer)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go serveCanned(c, out)
+		}
+	}()
+	return ln.Addr().String()
+}
+
+func serveCanned(c net.Conn, out []byte) {
+	defer c.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n := 0
+		for !bytes.Contains(buf[:n], []byte("\r\n\r\n")) {
+			k, err := c.Read(buf[n:])
+			if err != nil {
+				return
+			}
+			n += k
+		}
+		if _, err := c.Write(out); err != nil {
+			return
+		}
+	}
+}

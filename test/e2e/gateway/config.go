@@ -77,6 +77,9 @@ func (l layout) tree(o Options) map[string]any {
 		},
 	}
 	sluice := map[string]any{}
+	if e := os.Getenv("GW_ENGINE"); e != "" {
+		sluice["engine"] = e
+	}
 	if o.Etcd != nil {
 		deployment["etcd"] = o.Etcd
 	} else if provider == "etcd" {
