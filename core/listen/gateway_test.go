@@ -72,7 +72,7 @@ func newGateway(t testing.TB, change func(*Config, *req.Upstream, *req.Effective
 	}
 	g := &gateway{logs: &logBuffer{}}
 	cfg := Config{
-		CPUs: []int{-1}, Policy: policy, ServerHeader: "Sluice",
+		CPUs: []int{-1}, Engine: engine, Policy: policy, ServerHeader: "Sluice",
 		HeaderTimeout: 5 * time.Second, BodyTimeout: 5 * time.Second, SendTimeout: 5 * time.Second, KeepaliveTimeout: 60 * time.Second,
 		KeepaliveRequests: 1 << 30,
 		Log:               slog.New(slog.NewTextHandler(g.logs, nil)),

@@ -23,6 +23,8 @@ import (
 type Config struct {
 	// CPUs has one entry per loop: the processor it is pinned to, or -1.
 	CPUs []int
+	// Engine is the loops' event engine, see loop.Config.
+	Engine string
 	// Limits bound what a client may send in a head.
 	Limits h1.Limits
 	// Policy is what guard applies to every request.
@@ -74,9 +76,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: cfg.Log}
 	for i, cpu := range cfg.CPUs {
-		l, err := loop.New(loop.Config{ID: i, CPU: cpu})
+		l, err := loop.New(loop.Config{ID: i, CPU: cpu, Engine: cfg.Engine})
 		if err != nil {
 			return nil, err
+		}
+		if why := l.Fallback(); why != nil && i == 0 {
+			s.log.Warn("serving with epoll instead of io_uring", "why", why)
 		}
 		w := &worker{srv: s, loop: l, relay: relay.New(l, cfg.Relay)}
 		w.clients.prev, w.clients.next = &w.clients, &w.clients
