@@ -8,7 +8,7 @@ ROUNDS ?= 5
 SCENARIO ?= plain
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race fuzz bench go
+.PHONY: help run build test check race fuzz bench pgo go
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,3 +43,6 @@ fuzz: go ## run each fuzz target for FUZZTIME (20s)
 
 bench: build ## measure CPU time per request beside nginx and HAProxy (installs nginx and wrk when missing)
 	$(GO) run ./bench -gw $(BIN) -rounds $(ROUNDS) -scenario $(SCENARIO)
+
+pgo: go ## make the compiler's profile anew, from a mix of requests through the whole data path
+	$(GO) test -run '^$$' -bench Pipeline -benchtime 30s -cpu 4 -cpuprofile cmd/gw/default.pgo -o $$(mktemp -d)/test ./test/gateway
