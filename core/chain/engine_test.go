@@ -39,12 +39,12 @@ func (p *stopper) Access(ctx *req.Ctx) req.Verdict {
 // bomb panics in the phase that it is told.
 type bomb struct{ phase string }
 
-func (p *bomb) Rewrite(*req.Ctx) req.Verdict { return p.go_("rewrite") }
-func (p *bomb) Access(*req.Ctx) req.Verdict  { return p.go_("access") }
-func (p *bomb) HeaderFilter(*req.Ctx)        { p.go_("header_filter") }
-func (p *bomb) Log(*req.Ctx)                 { p.go_("log") }
+func (p *bomb) Rewrite(*req.Ctx) req.Verdict { return p.blow("rewrite") }
+func (p *bomb) Access(*req.Ctx) req.Verdict  { return p.blow("access") }
+func (p *bomb) HeaderFilter(*req.Ctx)        { p.blow("header_filter") }
+func (p *bomb) Log(*req.Ctx)                 { p.blow("log") }
 
-func (p *bomb) go_(phase string) req.Verdict {
+func (p *bomb) blow(phase string) req.Verdict {
 	if p.phase == phase {
 		panic("on purpose")
 	}

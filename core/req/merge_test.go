@@ -54,7 +54,8 @@ func TestMergedIsRememberedAndBounded(t *testing.T) {
 	var cache Merged
 	route := &Effective{Chain: chainOf("r", 0)}
 	one := chainOf("c", 1)
-	if cache.get(route, nil, one) != cache.get(route, nil, one) || cache.Made() != 1 {
+	first := cache.get(route, nil, one)
+	if cache.get(route, nil, one) != first || cache.Made() != 1 {
 		t.Errorf("made %d times, want once", cache.Made())
 	}
 	if cache.get(route, one, nil) == cache.get(route, nil, one) {
