@@ -7,12 +7,15 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
 	_ "github.com/sluicegw/sluice/plugins/cors"                // cors
+	_ "github.com/sluicegw/sluice/plugins/forwardauth"         // forward-auth
+	_ "github.com/sluicegw/sluice/plugins/hmacauth"            // hmac-auth
 	_ "github.com/sluicegw/sluice/plugins/iprestriction"       // ip-restriction
 	_ "github.com/sluicegw/sluice/plugins/jwtauth"             // jwt-auth
 	_ "github.com/sluicegw/sluice/plugins/keyauth"             // key-auth
 	_ "github.com/sluicegw/sluice/plugins/limitconn"           // limit-conn
 	_ "github.com/sluicegw/sluice/plugins/limitcount"          // limit-count
 	_ "github.com/sluicegw/sluice/plugins/limitreq"            // limit-req
+	_ "github.com/sluicegw/sluice/plugins/multiauth"           // multi-auth
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
 	_ "github.com/sluicegw/sluice/plugins/uarestriction"       // ua-restriction
