@@ -165,7 +165,7 @@ func builderOptions(s *conf.Settings, set *pluginSet, log *slog.Logger) build.Op
 	return build.Options{
 		Match:   matchOptions(s),
 		Enabled: func(name string) bool { return !set.Disabled(name, false) },
-		Attr:    s.PluginAttr.Rest, Clock: loop.Clock,
+		Attr:    pluginAttr(s), Clock: loop.Clock,
 		ChecksDisabled: s.APISIX.DisableHealthcheck, Secrets: resolveSecret,
 		Log: log,
 	}

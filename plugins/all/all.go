@@ -17,6 +17,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/limitreq"            // limit-req
 	_ "github.com/sluicegw/sluice/plugins/multiauth"           // multi-auth
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
+	_ "github.com/sluicegw/sluice/plugins/redirect"            // redirect
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
 	_ "github.com/sluicegw/sluice/plugins/uarestriction"       // ua-restriction
 	_ "github.com/sluicegw/sluice/plugins/uriblocker"          // uri-blocker
