@@ -58,9 +58,9 @@ Without any configuration "gw run" starts with an etcd of its own and listens on
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runCommand(), startCommand(), testCommand(), reloadCommand(), syncCommand(), stopCommand(), quitCommand(), restartCommand(),
-		explainCommand(),
+		explainCommand(), lintCommand(),
 		historyCommand(), diffCommand(), rollbackCommand(),
-		statusCommand(), versionCommand(), initCommand(), initEtcdCommand(), sampleCommand(), dataCommand(),
+		statusCommand(), versionCommand(), initCommand(), initEtcdCommand(), sampleCommand(), buildCommand(), dataCommand(),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sluicegw/sluice/core/atrest"
@@ -50,7 +51,27 @@ func (p *pluginSet) Disabled(name string, stream bool) bool {
 }
 
 // Schemas implements conf.PluginSet.
-func (p *pluginSet) Schemas(string) *schema.Plugin { return nil }
+func (p *pluginSet) Schemas(name string) *schema.Plugin { return ownSchemas()[name] }
+
+// ownSchemas are the descriptions of the plugins that bring their schema along.
+var ownSchemas = sync.OnceValue(func() map[string]*schema.Plugin {
+	own := map[string]*schema.Plugin{}
+	for _, p := range chain.All() {
+		if p.Schema == nil {
+			continue
+		}
+		text, err := json.Marshal(map[string]any{"schema": p.Schema, "priority": p.Priority, "version": 0.1})
+		if err != nil {
+			panic("BUG: schema of plugin " + p.Name + " is no JSON: " + err.Error())
+		}
+		d, err := conf.Catalogue().ParsePlugin(p.Name, text)
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		own[p.Name] = d
+	}
+	return own
+})
 
 // newValidator makes the validator for a source of objects.
 func newValidator(set *pluginSet, mode conf.Mode) *conf.Validator {

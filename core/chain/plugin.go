@@ -34,6 +34,10 @@ type Plugin struct {
 	// APIs are endpoints that the plugin answers itself. They are reached
 	// through routes with the plugin public-api.
 	APIs []API
+	// Schema is the JSON Schema of the plugin's configuration, for plugins that
+	// are not in APISIX's catalogue. Without one any object is accepted and New
+	// alone decides.
+	Schema json.RawMessage
 	// New compiles one configured instance. conf has passed the plugin's
 	// schema and has its defaults. It runs on a background thread; what it
 	// returns implements one or more of the phase interfaces below, and may be
