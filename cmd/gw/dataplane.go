@@ -129,7 +129,7 @@ func (d *dataPlane) listenConfig(policy *guard.Policy) listen.Config {
 		requests = 1 // nginx: no keep-alive
 	}
 	return listen.Config{
-		CPUs: cpus, Limits: headLimits(s), Policy: policy,
+		CPUs: cpus, Engine: s.Sluice.Engine, Limits: headLimits(s), Policy: policy,
 		HeaderTimeout: h.ClientHeaderTimeout, BodyTimeout: h.ClientBodyTimeout,
 		SendTimeout: h.SendTimeout, KeepaliveTimeout: h.KeepaliveTimeout,
 		KeepaliveRequests: requests, MaxConns: s.Nginx.Event.WorkerConnections,

@@ -13,6 +13,7 @@ import (
 type LoopStatus struct {
 	Loop        int     `json:"loop"`
 	CPU         int     `json:"cpu"` // -1: not pinned
+	Engine      string  `json:"engine"`
 	Connections int64   `json:"connections"`
 	Accepted    uint64  `json:"accepted"`
 	Refused     uint64  `json:"refused"`
@@ -42,7 +43,7 @@ func (s *Server) Status() []LoopStatus {
 		l := w.loop.Stats()
 		st := &out[i]
 		*st = LoopStatus{
-			Loop: i, CPU: w.loop.CPU,
+			Loop: i, CPU: w.loop.CPU, Engine: w.loop.Engine(),
 			Connections: w.stats.Active.Load(), Accepted: w.stats.Accepted.Load(), Refused: w.stats.Refused.Load(),
 			Requests: w.stats.Requests.Load(), Bad: w.stats.Bad.Load(), Aborted: w.stats.Aborted.Load(),
 			Timeouts: w.stats.Timeouts.Load(), Panics: w.stats.Panics.Load(),
