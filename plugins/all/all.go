@@ -7,6 +7,8 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
 	_ "github.com/sluicegw/sluice/plugins/cors"                // cors
+	_ "github.com/sluicegw/sluice/plugins/csrf"                // csrf
+	_ "github.com/sluicegw/sluice/plugins/echo"                // echo
 	_ "github.com/sluicegw/sluice/plugins/forwardauth"         // forward-auth
 	_ "github.com/sluicegw/sluice/plugins/hmacauth"            // hmac-auth
 	_ "github.com/sluicegw/sluice/plugins/iprestriction"       // ip-restriction
