@@ -289,11 +289,9 @@ func TestUnreachableStoreAtStart(t *testing.T) {
 
 	// It comes up later: Run finds it.
 	b := follow(t, e)
+	eventually(t, "Run's word that it retries", func() bool { return strings.Contains(log.String(), "retrying") })
 	ownServer(t, t.TempDir(), addr)
 	b.next()
-	if !strings.Contains(log.String(), "retrying") {
-		t.Fatalf("Run did not say that it retries:\n%s", log.String())
-	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,8 +71,12 @@ func ownServer(t testing.TB, dir, listen string) *embedded.Embedded {
 	return s
 }
 
+var prefixes atomic.Int64
+
+// prefixOf is a prefix on the shared server that no other test uses, nor the
+// same one when it runs again.
 func prefixOf(t testing.TB) string {
-	return "/" + strings.ReplaceAll(t.Name(), "/", "_")
+	return fmt.Sprintf("/%s_%d", strings.ReplaceAll(t.Name(), "/", "_"), prefixes.Add(1))
 }
 
 func newEtcd(t testing.TB, cfg store.EtcdConfig) *store.Etcd {
