@@ -9,6 +9,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/cors"                // cors
 	_ "github.com/sluicegw/sluice/plugins/csrf"                // csrf
 	_ "github.com/sluicegw/sluice/plugins/echo"                // echo
+	_ "github.com/sluicegw/sluice/plugins/errorpage"           // error-page
 	_ "github.com/sluicegw/sluice/plugins/forwardauth"         // forward-auth
 	_ "github.com/sluicegw/sluice/plugins/hmacauth"            // hmac-auth
 	_ "github.com/sluicegw/sluice/plugins/iprestriction"       // ip-restriction

@@ -41,6 +41,9 @@ type plugin struct {
 	query   bool
 }
 
+// twoWishes is APISIX's text, which clients may compare.
+const twoWishes = "only one of `http_to_https` and `append_query_string` can be configured."
+
 func check(raw json.RawMessage) error {
 	_, err := compile(raw, nil)
 	return err
@@ -52,7 +55,7 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 		return nil, err
 	}
 	if c.ToHTTPS && c.AppendQuery {
-		return nil, errors.New("only one of `http_to_https` and `append_query_string` can be configured.") //nolint:staticcheck // clients compare the text
+		return nil, errors.New(twoWishes)
 	}
 	p := &plugin{toHTTPS: c.ToHTTPS, code: c.Code, encode: c.Encode, query: c.AppendQuery}
 	if c.URI != "" {
