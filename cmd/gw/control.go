@@ -131,7 +131,7 @@ func (c *control) startData(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
-	sup := proc.NewSupervisor(c.dir, proc.Options{Version: version(), Log: c.log, Table: c.table})
+	sup := proc.NewSupervisor(c.dir, proc.Options{Version: version(), Log: c.log, Table: c.table, Memory: sharedMemory})
 	if err := sup.Start(spec, liveSettings(s)); err != nil {
 		return err
 	}

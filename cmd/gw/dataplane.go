@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegw/sluice/core/match"
 	"github.com/sluicegw/sluice/core/proc"
 	"github.com/sluicegw/sluice/core/relay"
+	"github.com/sluicegw/sluice/core/state"
 	"github.com/sluicegw/sluice/lb/health"
 	"github.com/sluicegw/sluice/lb/resolve"
 )
@@ -44,6 +45,7 @@ type dataPlane struct {
 	names    *resolve.Set
 	health   *health.Manager
 	started  time.Time
+	shared   *state.Store
 	cpu      threadTimes
 
 	// mu keeps changes of the configuration and of names' addresses apart.
@@ -93,8 +95,10 @@ func (d *dataPlane) Start(b *proc.Boot, socks []proc.Socket) error {
 	}
 	d.names = resolve.NewSet(d.resolver, resolvePatience, d.nameChanged)
 	d.health = health.NewManager(health.Options{Clock: loop.Clock, OnEvent: d.healthChanged})
+	d.shared = openShared(b.Memory, d.log)
 	d.builder = build.New(d.buildOptions())
 	d.done.Go(d.followNames)
+	d.done.Go(d.sweepShared)
 	d.server.Start()
 	return nil
 }
@@ -160,6 +164,7 @@ func (d *dataPlane) resolveOptions() resolve.Options {
 func (d *dataPlane) buildOptions() build.Options {
 	o := builderOptions(d.settings, newPluginSet(d.settings), d.log)
 	o.Publish, o.Lookup, o.Health = d.server.SetSnapshot, d.names.Lookup, d.health
+	o.State = d.shared
 	return o
 }
 

@@ -70,6 +70,7 @@ func (d *dataPlane) Metrics(w io.Writer) {
 	for i, l := range d.loops() {
 		m.value("loop_busy_seconds_total", fmt.Sprintf(`loop="%d"`, i), l.BusySeconds)
 	}
+	d.writeSharedMetrics(w)
 }
 
 // processFigures are figures of the Go runtime and the kernel about this

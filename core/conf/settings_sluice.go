@@ -24,6 +24,7 @@ type SluiceSettings struct {
 	StallWarn time.Duration  `yaml:"stall_warn" kind:"duration" default:"1ms" min:"100us"`
 	Listen    SocketSettings `yaml:"listen"`
 	Limits    RequestLimits  `yaml:"limits"`
+	State     StateSettings  `yaml:"state"`
 	Log       LogSettings    `yaml:"log" reload:"start"`
 
 	EmbeddedEtcd EmbeddedEtcd `yaml:"embedded_etcd" reload:"start"`
@@ -54,6 +55,19 @@ type RequestLimits struct {
 	MaxURI int64 `yaml:"max_uri" kind:"size" default:"8k" min:"256" max:"1048576"`
 	// MaxHeaders bounds the number of header fields; beyond: 431.
 	MaxHeaders int `yaml:"max_headers" default:"100" min:"1" max:"10000"`
+}
+
+// StateSettings is sluice.state: the tables of counters that all loops share and
+// that outlive the data process. An entry takes 73 bytes once it is used. A key
+// that finds no room is counted (sluice_state_full_total) and follows the
+// plugin's allow_degradation. Changing a size starts all tables anew.
+type StateSettings struct {
+	// Limits is for limit-count and limit-req, one entry per limited key.
+	Limits int `yaml:"limits" default:"262144" min:"1024" max:"134217728"`
+	// Conns is for limit-conn, one entry per key with requests in flight.
+	Conns int `yaml:"conns" default:"65536" min:"1024" max:"134217728"`
+	// Breakers is for api-breaker and circuit-breaker.
+	Breakers int `yaml:"breakers" default:"16384" min:"1024" max:"134217728"`
 }
 
 // LogSettings is sluice.log.

@@ -23,6 +23,9 @@ type Boot struct {
 	// Hold is how long connections wait in the accept queues for the first
 	// configuration; then they are accepted without one.
 	Hold time.Duration `json:"hold"`
+	// Memory is the descriptor of the memory that data processes hand on, 0
+	// for none. It stays the caller's: the data plane maps it.
+	Memory int `json:"-"`
 }
 
 // Spec is the shape of a data process.

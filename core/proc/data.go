@@ -241,6 +241,7 @@ func (d *dataProcess) startPlane(b *Boot, socks []Socket) error {
 			return err
 		}
 	}
+	socks, b.Memory = splitMemory(socks)
 	if err := d.dp.Start(b, socks); err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ type fakePlane struct {
 	open     atomic.Int64
 	draining atomic.Bool
 	held     chan struct{}
+	lives    int64
 }
 
 type fakeSettings struct {
@@ -62,12 +63,25 @@ type fakeSettings struct {
 	Refuse bool `json:"refuse"`
 	// HoldDrain keeps Drain until Close or its timeout.
 	HoldDrain bool `json:"hold_drain"`
+	// NewMemory has the memory made anew.
+	NewMemory bool `json:"new_memory"`
 }
 
 func (p *fakePlane) Start(b *Boot, socks []Socket) error {
 	p.boot, p.socks = b, socks
 	p.objects = make(map[Key]string)
 	p.held = make(chan struct{})
+	if b.Memory != noMemory {
+		var n [8]byte
+		if _, err := unix.Pread(b.Memory, n[:], 0); err != nil {
+			return err
+		}
+		n[0]++
+		if _, err := unix.Pwrite(b.Memory, n[:], 0); err != nil {
+			return err
+		}
+		p.lives = int64(n[0])
+	}
 	if err := json.Unmarshal(b.Spec.Settings, &p.settings); err != nil {
 		return err
 	}
@@ -168,12 +182,14 @@ type fakeStatus struct {
 	Rev     int64             `json:"rev"`
 	Objects map[string]string `json:"objects"`
 	Batches []string          `json:"batches"`
+	// Lives counts the data processes that the shared memory has seen.
+	Lives int64 `json:"lives"`
 }
 
 func (p *fakePlane) Status() any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := fakeStatus{PID: os.Getpid(), Epoch: p.boot.Epoch, Rev: p.rev, Objects: map[string]string{}, Batches: p.batches}
+	st := fakeStatus{PID: os.Getpid(), Epoch: p.boot.Epoch, Rev: p.rev, Objects: map[string]string{}, Batches: p.batches, Lives: p.lives}
 	for k, v := range p.objects {
 		st.Objects[k.Kind.String()+"/"+k.ID] = v
 	}
@@ -249,7 +265,24 @@ func fakeControl() int {
 }
 
 func testOptions(table *Table) Options {
-	return Options{Command: []string{"/proc/self/exe", "gw-test", "data-process"}, Version: "test", Log: testLog(), Table: table, ReadyTimeout: 5 * time.Second}
+	return Options{Command: []string{"/proc/self/exe", "gw-test", "data-process"}, Version: "test", Log: testLog(), Table: table, ReadyTimeout: 5 * time.Second, Memory: testMemory}
+}
+
+// testMemory makes memory that fits every spec whose settings do not ask for
+// another.
+func testMemory(spec *Spec, have int) (int, error) {
+	var set fakeSettings
+	if err := json.Unmarshal(spec.Settings, &set); err != nil {
+		return 0, err
+	}
+	if have != noMemory && !set.NewMemory {
+		return have, nil
+	}
+	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
+	if err == nil {
+		err = unix.Ftruncate(fd, 8)
+	}
+	return fd, err
 }
 
 // pause lies between two looks at something that sends no event.

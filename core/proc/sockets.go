@@ -22,6 +22,9 @@ const defaultBacklog = 65535
 type Sockets struct {
 	groups []*socketGroup // by index of Spec.Listen; nil = skipped
 	loops  int
+	// memory is the descriptor of what data processes share (see
+	// Options.Memory).
+	memory int
 }
 
 type socketGroup struct {
@@ -35,6 +38,9 @@ type socketGroup struct {
 // (next) once next serves, next.CloseExcept(s) when it is given up.
 func (s *Sockets) Prepare(spec *Spec, log *slog.Logger) (*Sockets, error) {
 	next := &Sockets{groups: make([]*socketGroup, len(spec.Listen)), loops: len(spec.Loops)}
+	if s != nil {
+		next.memory = s.memory
+	}
 	seen := make(map[netip.AddrPort]bool, len(spec.Listen))
 	for i := range spec.Listen {
 		ln := &spec.Listen[i]
@@ -229,7 +235,7 @@ func noteBacklog(spec *Spec, log *slog.Logger) {
 }
 
 // List is what the data process gets: every socket with the loop that is to
-// accept from it. The descriptors stay the set's.
+// accept from it, and the shared memory. The descriptors stay the set's.
 func (s *Sockets) List() []Socket {
 	var list []Socket
 	for i, g := range s.groups {
@@ -240,6 +246,9 @@ func (s *Sockets) List() []Socket {
 			list = append(list, Socket{Listen: i, Loop: j % s.loops, FD: fd})
 		}
 	}
+	if s.memory != noMemory {
+		list = append(list, Socket{Listen: memoryPlace, FD: s.memory})
+	}
 	return list
 }
 
@@ -248,6 +257,10 @@ func (s *Sockets) List() []Socket {
 func AdoptSockets(spec *Spec, list []Socket) *Sockets {
 	s := &Sockets{groups: make([]*socketGroup, len(spec.Listen)), loops: max(len(spec.Loops), 1)}
 	for _, sock := range list {
+		if sock.Listen == memoryPlace {
+			s.takeMemory(sock.FD)
+			continue
+		}
 		if sock.Listen < 0 || sock.Listen >= len(spec.Listen) {
 			unix.Close(sock.FD)
 			continue

@@ -37,6 +37,11 @@ type Options struct {
 	// ReadyTimeout is how long a replacement may take to serve the
 	// configuration before it is given up. Default 60 s.
 	ReadyTimeout time.Duration
+	// Memory returns the descriptor of the memory that data processes of this
+	// spec share and hand on (Boot.Memory): have if it fits, else a new one.
+	// have is 0 when there is none. The supervisor owns what it returns and
+	// closes it when the gateway ends. nil: there is no such memory.
+	Memory func(spec *Spec, have int) (int, error)
 	// Hold is how long connections wait when the gateway starts and has no
 	// configuration yet. Default 3 s.
 	Hold time.Duration
@@ -114,6 +119,7 @@ func (s *Supervisor) Start(spec Spec, live Live) error {
 		found.release()
 		return err
 	}
+	s.giveMemory(socks, &spec)
 	s.spec, s.live, s.socks = spec, live, socks
 	replace := false
 	if found != nil {
@@ -283,6 +289,7 @@ func (s *Supervisor) replace(spec Spec) error {
 	if err != nil {
 		return err
 	}
+	s.giveMemory(socks, &spec)
 	return s.swap(spec, socks, old)
 }
 
