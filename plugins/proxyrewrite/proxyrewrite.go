@@ -82,7 +82,8 @@ func compile(raw json.RawMessage, _ *chain.Env) (any, error) {
 		p.uri = vars.CompileTemplate(c.URI)
 	}
 	if len(c.RegexURI)%2 != 0 {
-		return nil, errors.New("The length of regex_uri should be an even number") //nolint:staticcheck // clients compare the text
+		//lint:ignore ST1005 clients compare the text
+		return nil, errors.New("The length of regex_uri should be an even number")
 	}
 	for i := 0; i < len(c.RegexURI); i += 2 {
 		pattern, err := regex.Compile(c.RegexURI[i], false)

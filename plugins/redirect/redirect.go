@@ -55,6 +55,7 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 		return nil, err
 	}
 	if c.ToHTTPS && c.AppendQuery {
+		//lint:ignore ST1005 clients compare the text
 		return nil, errors.New(twoWishes)
 	}
 	p := &plugin{toHTTPS: c.ToHTTPS, code: c.Code, encode: c.Encode, query: c.AppendQuery}
