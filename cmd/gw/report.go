@@ -38,6 +38,8 @@ func (c *control) answer(ctx context.Context, name string, arg []byte) ([]byte, 
 		return []byte("{}"), nil
 	case askRollback:
 		return c.rollback(ctx, arg)
+	case askLint:
+		return c.lint()
 	case askAccept:
 		src := c.src.Load()
 		if src == nil || src.etcd == nil || !src.etcd.AcceptRegress() {

@@ -143,6 +143,7 @@ func (c *control) adminOptions(s *conf.Settings) admin.Options {
 		Keyring:       c.ring,
 		ReloadPlugins: c.ReloadPlugins,
 		Journal:       c.afterChange,
+		Lint:          c.warnings,
 		Log:           c.log,
 	}
 	if c.standalone != nil {

@@ -437,3 +437,13 @@ func (f *Feed) Status() FeedStatus {
 	slices.SortFunc(st.Refused, func(a, b Refusal) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	return st
 }
+
+// Warnings are the reservations with which an object was accepted.
+func (f *Feed) Warnings(k Key) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if v := f.known[k]; v != nil {
+		return v.warnings
+	}
+	return nil
+}
