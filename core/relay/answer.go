@@ -76,6 +76,7 @@ func (r *Relay) send(ctx *req.Ctx, status int, body []byte, ctype string) {
 	filter := false
 	if ctx.Snap != nil {
 		if ctx.Has(req.HeaderFilter) {
+			resp.ContentLength = int64(len(body))
 			ctx.RunPhase(req.HeaderFilter)
 			status = resp.StatusCode // a plugin may have changed it
 		}

@@ -5,12 +5,14 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/acl"                 // acl
 	_ "github.com/sluicegw/sluice/plugins/attachconsumerlabel" // attach-consumer-label
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
+	_ "github.com/sluicegw/sluice/plugins/brotli"              // brotli
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
 	_ "github.com/sluicegw/sluice/plugins/cors"                // cors
 	_ "github.com/sluicegw/sluice/plugins/csrf"                // csrf
 	_ "github.com/sluicegw/sluice/plugins/echo"                // echo
 	_ "github.com/sluicegw/sluice/plugins/errorpage"           // error-page
 	_ "github.com/sluicegw/sluice/plugins/forwardauth"         // forward-auth
+	_ "github.com/sluicegw/sluice/plugins/gzip"                // gzip
 	_ "github.com/sluicegw/sluice/plugins/hmacauth"            // hmac-auth
 	_ "github.com/sluicegw/sluice/plugins/iprestriction"       // ip-restriction
 	_ "github.com/sluicegw/sluice/plugins/jwtauth"             // jwt-auth

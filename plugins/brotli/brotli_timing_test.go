@@ -1,0 +1,34 @@
+//go:build !race
+
+package brotli_test
+
+import (
+	"testing"
+
+	"github.com/sluicegw/sluice/test/gateway"
+)
+
+const (
+	request = "GET /a HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n"
+	answer  = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 1000\r\n\r\n"
+	other   = "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\n"
+)
+
+func TestNoAllocations(t *testing.T) {
+	g := gateway.Start(t, gateway.Options{})
+	g.Route("127.0.0.1:1", `{"brotli":{"vary":true}}`)
+	if n := g.ExchangeAllocations(request, answer, body(1000)); n != 0 {
+		t.Errorf("%v allocations per compressed response, want 0", n)
+	}
+	if n := g.ExchangeAllocations(request, other, body(1000)); n != 0 {
+		t.Errorf("%v allocations per other response, want 0", n)
+	}
+}
+
+func BenchmarkBrotli(b *testing.B) {
+	g := gateway.Start(b, gateway.Options{})
+	g.Route("127.0.0.1:1", `{"brotli":{"vary":true}}`)
+	b.Run("1KiB", func(b *testing.B) { g.MeasureExchange(b, request, answer, body(1024)) })
+	b.Run("16KiB", func(b *testing.B) { g.MeasureExchange(b, request, answer, body(16<<10)) })
+	b.Run("untouched", func(b *testing.B) { g.MeasureExchange(b, request, other, body(1024)) })
+}
