@@ -62,11 +62,11 @@ type RequestLimits struct {
 // that finds no room is counted (sluice_state_full_total) and follows the
 // plugin's allow_degradation. Changing a size starts all tables anew.
 type StateSettings struct {
-	// Limits is for limit-count and limit-req, one entry per limited key.
+	// Limits is for limit-count, limit-req and api-breaker, one entry per key.
 	Limits int `yaml:"limits" default:"262144" min:"1024" max:"134217728"`
 	// Conns is for limit-conn, one entry per key with requests in flight.
 	Conns int `yaml:"conns" default:"65536" min:"1024" max:"134217728"`
-	// Breakers is for api-breaker and circuit-breaker.
+	// Breakers is for circuit-breaker.
 	Breakers int `yaml:"breakers" default:"16384" min:"1024" max:"134217728"`
 }
 

@@ -82,7 +82,11 @@ func (x *exchange) nextPiece(p []byte) ([]byte, *h1.Error) {
 	x.buf.Consume(n)
 	x.bodyDone = done
 	x.payload += int64(len(data))
-	if most := x.w.srv.cfg.Limits.MaxBody; most > 0 && x.payload > most {
+	most := x.w.srv.cfg.Limits.MaxBody
+	if x.MaxBody > 0 {
+		most = x.MaxBody
+	}
+	if most > 0 && x.payload > most {
 		return nil, x.badBody(h1.ErrBodyTooLarge)
 	}
 	return data, nil

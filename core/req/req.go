@@ -37,6 +37,8 @@ type Ctx struct {
 	Local  netip.AddrPort // the address that the client connected to
 	Client netip.Addr     // whom the request is attributed to: Peer's address unless a trusted proxy says otherwise
 	TLS    bool
+	// ClientPort belongs to Client where a proxy told it, 0: the connection's.
+	ClientPort uint16
 
 	Snap     *Snapshot
 	Route    *Route
@@ -56,7 +58,10 @@ type Ctx struct {
 	Upgrade bool
 
 	// Body is the whole request body when BodyState is BodyBuffered.
-	Body      []byte
+	Body []byte
+	// MaxBody bounds the request body where a plugin set a limit of its own, in
+	// bytes; 0: the settings' limit.
+	MaxBody   int64
 	BodyState BodyState
 	// Tap, when set, sees a streamed body on its way to the upstream.
 	Tap BodyTap
@@ -241,6 +246,9 @@ type Try struct {
 	Bytes   int64 // received from the node
 }
 
+// SetClient attributes the request to another address. port may be 0.
+func (c *Ctx) SetClient(addr netip.Addr, port uint16) { c.Client, c.ClientPort = addr, port }
+
 // SetRespHeader sets a field of the response to come, whether the upstream, the
 // gateway or another plugin makes it. From header_filter on, edit Resp.
 func (c *Ctx) SetRespHeader(name string, value []byte) { c.Extra.Set(name, value) }
@@ -273,7 +281,7 @@ func (c *Ctx) Reset() {
 	c.Resp.Reset()
 	c.Extra.Reset()
 	c.params.Reset()
-	c.Upgrade = false
+	c.Upgrade, c.MaxBody, c.ClientPort = false, 0, 0
 	c.Path, c.Query, c.Host, c.Port = nil, nil, c.Host[:0], 0
 	c.Snap, c.Route, c.Eff, c.Consumer, c.Upstream = nil, nil, nil, nil, nil
 	c.UpstreamURI, c.UpstreamHost = c.UpstreamURI[:0], c.UpstreamHost[:0]

@@ -121,7 +121,12 @@ func (v *Var) load(ctx *req.Ctx, buf []byte) (kind Kind, text, out []byte) {
 		return address(ctx.Peer.Addr(), buf)
 	case serverAddr:
 		return address(ctx.Local.Addr(), buf)
-	case remotePort, realipRemotePort:
+	case remotePort:
+		if ctx.ClientPort > 0 {
+			return number(buf, int64(ctx.ClientPort))
+		}
+		return port(ctx.Peer, buf)
+	case realipRemotePort:
 		return port(ctx.Peer, buf)
 	case serverPort:
 		return port(ctx.Local, buf)
