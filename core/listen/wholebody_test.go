@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func TestBodyFilterOnDemand(t *testing.T) {
 		w.Header().Set("Content-Length", "5")
 		io.WriteString(w, "hello")
 	})
-	ran := false
+	var ran atomic.Bool
 	g := newGateway(t, func(_ *Config, _ *req.Upstream, e *req.Effective) {
 		e.Chain = &req.Chain{}
 		e.Chain.Phases[req.HeaderFilter] = []req.Step{{Name: "f", Slot: 3, Run: func(ctx *req.Ctx) req.Verdict {
@@ -97,21 +98,21 @@ func TestBodyFilterOnDemand(t *testing.T) {
 			return req.Continue
 		}}}
 		e.Chain.Phases[req.BodyFilter] = []req.Step{{Name: "f", Slot: 3, OnDemand: true, Run: func(ctx *req.Ctx) req.Verdict {
-			ran = true
+			ran.Store(true)
 			return req.Continue
 		}}}
 	}, b)
 	f := func(query string, length int64, want bool) {
 		t.Helper()
-		ran = false
+		ran.Store(false)
 		resp, err := http.Get("http://" + g.addr + "/?" + query)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if string(body) != "hello" || resp.ContentLength != length || ran != want {
-			t.Errorf("%s: %q, length %d, filter ran: %v", query, body, resp.ContentLength, ran)
+		if string(body) != "hello" || resp.ContentLength != length || ran.Load() != want {
+			t.Errorf("%s: %q, length %d, filter ran: %v", query, body, resp.ContentLength, ran.Load())
 		}
 	}
 	f("yes", -1, true)
@@ -133,12 +134,13 @@ func TestStatusChangedByAPlugin(t *testing.T) {
 		}
 		io.WriteString(w, "hello")
 	})
-	status, body := 0, ""
+	var status atomic.Int64
+	var body atomic.Value // string
 	g := newGateway(t, func(_ *Config, _ *req.Upstream, e *req.Effective) {
 		e.Chain = &req.Chain{}
 		e.Chain.Phases[req.HeaderFilter] = []req.Step{{Name: "f", Run: func(ctx *req.Ctx) req.Verdict {
-			ctx.Resp.StatusCode = status
-			if body != "" {
+			ctx.Resp.StatusCode = int(status.Load())
+			if body.Load() != "" {
 				ctx.FilterBody(0)
 			}
 			return req.Continue
@@ -146,14 +148,15 @@ func TestStatusChangedByAPlugin(t *testing.T) {
 		e.Chain.Phases[req.BodyFilter] = []req.Step{{Name: "f", OnDemand: true, Run: func(ctx *req.Ctx) req.Verdict {
 			ctx.Chunk = nil
 			if ctx.ChunkLast {
-				ctx.Chunk = []byte(body)
+				ctx.Chunk = []byte(body.Load().(string))
 			}
 			return req.Continue
 		}}}
 	}, b)
 	f := func(method, path string, give int, text string, want string) {
 		t.Helper()
-		status, body = give, text
+		status.Store(int64(give))
+		body.Store(text)
 		// Two requests on one connection: the framing of the first is right.
 		one := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\n\r\n", method, path)
 		answer := exchangeRaw(t, g.addr, one+strings.Replace(one, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1))
