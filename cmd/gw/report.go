@@ -167,7 +167,7 @@ func (c *control) degraded(r *report) []string {
 		}
 	}
 	if n := len(r.Objects.Refused); n > 0 {
-		add("%d objects are refused; their last good versions serve", n)
+		add("%d objects are refused: those that were good before serve in that version, the others do not", n)
 	}
 	if r.Data != nil && r.Process == nil {
 		add("the data process does not answer")

@@ -1,6 +1,8 @@
 package proc
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -48,10 +50,38 @@ type DataPlane interface {
 
 // Refusal is one object that could not be made live, and why.
 type Refusal struct {
-	Kind conf.Kind `json:"kind"`
-	ID   string    `json:"id"`
+	Kind conf.Kind
+	ID   string
 	// Rev is the revision that was refused.
-	Rev int64 `json:"rev"`
+	Rev int64
 	// Reason is a sentence that names the field at fault.
+	Reason string
+}
+
+// refusalJSON names the kind, for whoever reads it.
+type refusalJSON struct {
+	Kind   string `json:"kind"`
+	ID     string `json:"id"`
+	Rev    int64  `json:"rev"`
 	Reason string `json:"reason"`
+}
+
+// MarshalJSON writes the kind by its name ("route").
+func (r Refusal) MarshalJSON() ([]byte, error) {
+	return json.Marshal(refusalJSON{r.Kind.String(), r.ID, r.Rev, r.Reason})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Refusal) UnmarshalJSON(raw []byte) error {
+	var v refusalJSON
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return err
+	}
+	for k := conf.KindNone + 1; k < conf.NumKinds; k++ {
+		if k.String() == v.Kind {
+			*r = Refusal{Kind: k, ID: v.ID, Rev: v.Rev, Reason: v.Reason}
+			return nil
+		}
+	}
+	return fmt.Errorf("refusal of an object of unknown kind %q", v.Kind)
 }
