@@ -15,30 +15,30 @@ const BufSize = 64 << 10
 // response head that grew can be put before the body without moving it.
 const headroom = 1 << 10
 
-// maxFreeBufs bounds how many unused buffers a loop keeps (4 MiB). More than
-// that exist only while as many requests hold one.
-const maxFreeBufs = 64
+// maxFreeMem bounds how much unused memory for buffers a loop keeps that is not
+// of its arena (4 MiB). More than that exists only while it is in use.
+const maxFreeMem = 64
 
 // Buf is a loop's receive or send buffer. Whoever holds it owns it: it is
-// handed on (Send) or given back (Release) exactly once.
+// handed on or given back (PutBuf) exactly once. It has memory from its first
+// byte on: what waits with an empty one holds none.
 type Buf struct {
 	mem      []byte
 	off, end int
+	l        *Loop
 	next     *Buf
 	free     bool
 	view     bool  // mem is not ours: see Conn.lendRing
 	lender   *Task // that waits until the kernel is done with a view
 }
 
-// GetBuf takes an empty buffer. LIFO, so that the one last used, which is
-// still in the cache, is used next.
+// GetBuf takes an empty buffer.
 func (l *Loop) GetBuf() *Buf {
 	b := l.freeBufs
 	if b == nil {
-		b = &Buf{mem: l.newMem()}
+		b = &Buf{l: l}
 	} else {
 		l.freeBufs = b.next
-		l.nFreeBufs--
 	}
 	b.next, b.free = nil, false
 	b.off, b.end = headroom, headroom
@@ -48,10 +48,11 @@ func (l *Loop) GetBuf() *Buf {
 // GetBufSize takes a buffer with room for n bytes. Beyond BufSize it gets memory
 // of its own, which is not kept when it is given back.
 func (l *Loop) GetBufSize(n int) *Buf {
-	if n <= BufSize {
-		return l.GetBuf()
+	b := l.GetBuf()
+	if n > BufSize {
+		b.mem = make([]byte, headroom+n)
 	}
-	return &Buf{mem: make([]byte, headroom+n), off: headroom, end: headroom}
+	return b
 }
 
 // PutBuf gives a buffer back. Nil is allowed.
@@ -63,26 +64,46 @@ func (l *Loop) PutBuf(b *Buf) {
 		panic("BUG: buffer released twice")
 	}
 	b.free = true
-	poison(b.mem)
-	if len(b.mem) != headroom+BufSize || (l.nFreeBufs >= maxFreeBufs && !l.arena.has(b.mem)) {
-		return
+	if b.mem != nil {
+		poison(b.mem)
+		l.putMem(b.mem)
+		b.mem = nil
 	}
 	b.next = l.freeBufs
 	l.freeBufs = b
-	l.nFreeBufs++
 }
 
-// newMem is memory for a buffer.
-func (l *Loop) newMem() []byte {
+// grow gives b its memory.
+func (b *Buf) grow() {
+	if b.mem == nil {
+		b.mem = b.l.getMem()
+	}
+}
+
+// getMem takes memory for a buffer. LIFO, so that what was used last, and is
+// still in the cache, is used next.
+func (l *Loop) getMem() []byte {
+	if last := len(l.freeMem) - 1; last >= 0 {
+		m := l.freeMem[last]
+		l.freeMem[last] = nil
+		l.freeMem = l.freeMem[:last]
+		return m
+	}
 	if m := l.arena.take(); m != nil {
 		return m
 	}
 	return make([]byte, headroom+BufSize)
 }
 
-// arenaBufs is how many buffers lie in a loop's arena, 16 MiB. Further ones
+func (l *Loop) putMem(m []byte) {
+	if len(m) == headroom+BufSize && (len(l.freeMem) < maxFreeMem || l.arena.has(m)) {
+		l.freeMem = append(l.freeMem, m)
+	}
+}
+
+// arenaBufs is how many buffers lie in a loop's arena, 32 MiB. Further ones
 // come from the heap.
-const arenaBufs = 256
+const arenaBufs = 512
 
 // arena is memory outside the heap for most of a loop's buffers. What lies in
 // it is known to stay where it is, unlike a slice that may be of a stack, so
@@ -110,6 +131,14 @@ func (a *arena) take() []byte {
 	return m
 }
 
+// drop gives the memory back to the system. It stays mapped: whoever still
+// looks at it sees zeros.
+func (a *arena) drop() {
+	if len(a.mem) > 0 {
+		_ = unix.Madvise(a.mem, unix.MADV_DONTNEED)
+	}
+}
+
 // has tells whether p lies in the arena.
 func (a *arena) has(p []byte) bool {
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(a.mem)))
@@ -117,7 +146,12 @@ func (a *arena) has(p []byte) bool {
 }
 
 // Bytes is the content, valid as long as the buffer is held.
-func (b *Buf) Bytes() []byte { return b.mem[b.off:b.end] }
+func (b *Buf) Bytes() []byte {
+	if b.off == b.end {
+		return nil
+	}
+	return b.mem[b.off:b.end]
+}
 
 // Len is the content's length.
 func (b *Buf) Len() int { return b.end - b.off }
@@ -138,20 +172,31 @@ func (b *Buf) Room() int { return b.off }
 
 // Prepend puts p in front of the content. The caller has checked Room.
 func (b *Buf) Prepend(p []byte) {
+	b.grow()
 	b.off -= len(p)
 	copy(b.mem[b.off:], p)
 }
 
 // Tail is the free space behind the content; Extend says how much of it was
 // filled.
-func (b *Buf) Tail() []byte { return b.mem[b.end:] }
+func (b *Buf) Tail() []byte {
+	b.grow()
+	return b.mem[b.end:]
+}
+
+// full tells whether Tail would be empty.
+func (b *Buf) full() bool { return b.mem != nil && b.end == len(b.mem) }
 
 // Extend adds n bytes of Tail to the content.
-func (b *Buf) Extend(n int) { b.end += n }
+func (b *Buf) Extend(n int) {
+	b.grow()
+	b.end += n
+}
 
 // Append copies as much of p as fits behind the content and returns how much
 // that was.
 func (b *Buf) Append(p []byte) int {
+	b.grow()
 	n := copy(b.mem[b.end:], p)
 	b.end += n
 	return n

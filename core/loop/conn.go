@@ -158,7 +158,7 @@ func (c *Conn) close(drop bool) {
 }
 
 // TryRecv reads what is there into b without waiting. It returns 0, nil when
-// nothing is. An empty b may get other memory.
+// nothing is. An empty b gets other memory.
 func (c *Conn) TryRecv(b *Buf) (int, error) {
 	if c.state&(readable|closed) != readable {
 		if c.state&closed != 0 {
@@ -180,7 +180,7 @@ func (c *Conn) Recv(t *Task, b *Buf, deadline int64) (int, error) {
 		if n > 0 || err != nil {
 			return n, err
 		}
-		if len(b.Tail()) == 0 {
+		if b.full() {
 			panic("BUG: Recv into a full buffer")
 		}
 		if err := c.WaitRead(t, deadline); err != nil {

@@ -61,7 +61,7 @@ type Loop struct {
 
 	arena     arena
 	freeBufs  *Buf
-	nFreeBufs int
+	freeMem   [][]byte
 	freeTasks *Task
 	current   *Task
 
@@ -135,6 +135,7 @@ func New(cfg Config) (*Loop, error) {
 	l.now = Clock()
 	l.wallBase = clockBase.UnixNano()
 	l.wheel.init(l.now)
+	l.arena.make()
 	if cfg.Engine != EngineEpoll {
 		l.u, err = newUring(l, sqEntries, cqEntries)
 	}
@@ -291,6 +292,7 @@ func (l *Loop) closeAll() {
 	}
 	l.stats.TurnStart.Store(0)
 	l.endTasks()
+	l.arena.drop()
 	unix.Close(l.evfd)
 }
 

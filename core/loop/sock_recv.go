@@ -98,8 +98,8 @@ func (u *uring) pace(s *sock) {
 	}
 }
 
-// tryRecvRing is TryRecv. Where b is empty it swaps its memory for that of the
-// received buffer, instead of copying.
+// tryRecvRing is TryRecv. Where b is empty it takes the received buffer's
+// memory, in exchange for its own if it has any, instead of copying.
 func (c *Conn) tryRecvRing(b *Buf) (int, error) {
 	if c.state&closed != 0 {
 		return 0, ErrClosed
@@ -118,7 +118,7 @@ func (c *Conn) tryRecvRing(b *Buf) (int, error) {
 	}
 	l := c.loop
 	n := src.Len()
-	if b.Len() == 0 && len(b.mem) == len(src.mem) {
+	if b.Len() == 0 && (b.mem == nil || len(b.mem) == len(src.mem)) {
 		b.mem, src.mem = src.mem, b.mem
 		b.off, b.end = src.off, src.end
 	} else {

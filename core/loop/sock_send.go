@@ -163,7 +163,7 @@ func (u *uring) queue(s *sock, p []byte) {
 	s.tx.n += len(p)
 	for len(p) > 0 {
 		b := s.tx.tail
-		if b == nil || b.view || len(b.Tail()) == 0 {
+		if b == nil || b.view || b.full() {
 			b = u.l.GetBuf()
 			s.tx.push(b)
 		}

@@ -60,9 +60,6 @@ func newUring(l *Loop, sq, cq uint32) (*uring, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.arena.mem == nil {
-		l.arena.make()
-	}
 	u := &uring{l: l, ring: r, depth: minDepth, low: minDepth, lent: make([]*Buf, maxDepth)}
 	u.capped = ring.Capped()
 	if u.rx, err = ring.NewBufs(r, 0, maxDepth); err != nil {
@@ -248,6 +245,7 @@ func (u *uring) lend() {
 		bid := u.bids[last]
 		u.bids = u.bids[:last]
 		b := u.l.GetBuf()
+		b.grow()
 		u.lent[bid] = b
 		u.rx.Add(bid, b.mem[headroom:])
 		u.nLent++
