@@ -69,10 +69,11 @@ type attempt struct {
 	reused  bool // conn came from the pool
 	sent    bool // bytes of the request may have reached the node
 	started bool // a response head was passed to the client
+	trying  bool // a try is under way: its books are open
 	// announced is how long the node says it keeps the connection open, in
 	// nanoseconds; 0: it does not say.
 	announced int64
-	upload  *upload // nil once it has ended
+	upload    *upload // nil once it has ended
 	// consumed: bytes of the request body were taken from the client and are
 	// lost to a further try. uploadFailed: the body did not reach the node.
 	consumed, uploadFailed bool
@@ -93,7 +94,16 @@ func (r *Relay) getAttempt() *attempt {
 	return a
 }
 
+// putAttempt ends an attempt. A try that is still under way was left by a
+// panic: what it holds is closed, so that nothing leaks and no task goes on.
 func (r *Relay) putAttempt(a *attempt) {
+	if a.trying {
+		if a.conn != nil {
+			a.conn.Close()
+		}
+		a.endUpload()
+		a.finishTry(failClient)
+	}
 	*a = attempt{r: r, chunks: a.chunks, next: r.tries}
 	r.tries = a
 }
@@ -187,7 +197,7 @@ func (a *attempt) try() failure {
 	ctx := a.ctx
 	ctx.Tried = append(ctx.Tried, a.node)
 	ctx.Tries = append(ctx.Tries, req.Try{Node: a.node, Start: a.r.loop.Now(), Connect: -1, Header: -1})
-	a.sent = false
+	a.sent, a.trying = false, true
 	if ctx.RunPhase(req.BeforeProxy) == req.Exit {
 		a.r.answerExit(ctx)
 		a.started = true
@@ -256,6 +266,7 @@ func (a *attempt) open(fresh bool) failure {
 
 // finishTry settles the books of the running try.
 func (a *attempt) finishTry(f failure) {
+	a.trying = false
 	now := a.r.loop.Now()
 	try := &a.ctx.Tries[len(a.ctx.Tries)-1]
 	try.Total = now - try.Start
