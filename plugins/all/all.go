@@ -21,6 +21,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/limitcount"          // limit-count
 	_ "github.com/sluicegw/sluice/plugins/limitreq"            // limit-req
 	_ "github.com/sluicegw/sluice/plugins/multiauth"           // multi-auth
+	_ "github.com/sluicegw/sluice/plugins/prometheus"          // prometheus
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
 	_ "github.com/sluicegw/sluice/plugins/redirect"            // redirect
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
