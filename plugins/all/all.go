@@ -3,6 +3,7 @@ package all
 
 import (
 	_ "github.com/sluicegw/sluice/plugins/acl"                 // acl
+	_ "github.com/sluicegw/sluice/plugins/apibreaker"          // api-breaker
 	_ "github.com/sluicegw/sluice/plugins/attachconsumerlabel" // attach-consumer-label
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
 	_ "github.com/sluicegw/sluice/plugins/brotli"              // brotli
@@ -20,6 +21,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/limitconn"           // limit-conn
 	_ "github.com/sluicegw/sluice/plugins/limitcount"          // limit-count
 	_ "github.com/sluicegw/sluice/plugins/limitreq"            // limit-req
+	_ "github.com/sluicegw/sluice/plugins/mocking"             // mocking
 	_ "github.com/sluicegw/sluice/plugins/multiauth"           // multi-auth
 	_ "github.com/sluicegw/sluice/plugins/prometheus"          // prometheus
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
