@@ -56,6 +56,10 @@ func receive(p *Policy, newCtx func() *req.Ctx, in []byte, piece int) []outcome 
 		}
 		Forward(o.ctx)
 		head := string(r.AppendHead(nil, nil, nil, relayed))
+		if !r.HasID(h1.Host) {
+			// The relay gives a request without Host the node's own.
+			head = strings.Replace(head, "Host: \r\n", "", 1)
+		}
 		o.head = strings.Split(strings.TrimSuffix(head, "\r\n"), "\r\n")
 		switch {
 		case r.Chunked:
