@@ -7,11 +7,13 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/attachconsumerlabel" // attach-consumer-label
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
 	_ "github.com/sluicegw/sluice/plugins/brotli"              // brotli
+	_ "github.com/sluicegw/sluice/plugins/clientcontrol"       // client-control
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
 	_ "github.com/sluicegw/sluice/plugins/cors"                // cors
 	_ "github.com/sluicegw/sluice/plugins/csrf"                // csrf
 	_ "github.com/sluicegw/sluice/plugins/echo"                // echo
 	_ "github.com/sluicegw/sluice/plugins/errorpage"           // error-page
+	_ "github.com/sluicegw/sluice/plugins/faultinjection"      // fault-injection
 	_ "github.com/sluicegw/sluice/plugins/forwardauth"         // forward-auth
 	_ "github.com/sluicegw/sluice/plugins/gzip"                // gzip
 	_ "github.com/sluicegw/sluice/plugins/hmacauth"            // hmac-auth
@@ -25,8 +27,10 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/multiauth"           // multi-auth
 	_ "github.com/sluicegw/sluice/plugins/prometheus"          // prometheus
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
+	_ "github.com/sluicegw/sluice/plugins/realip"              // real-ip
 	_ "github.com/sluicegw/sluice/plugins/redirect"            // redirect
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
+	_ "github.com/sluicegw/sluice/plugins/requestid"           // request-id
 	_ "github.com/sluicegw/sluice/plugins/uarestriction"       // ua-restriction
 	_ "github.com/sluicegw/sluice/plugins/uriblocker"          // uri-blocker
 )
