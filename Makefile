@@ -8,10 +8,10 @@ ROUNDS ?= 5
 SCENARIO ?= plain
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race fuzz bench pgo go
+.PHONY: help run build packages test check race fuzz bench pgo go
 
 help: ## show this
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go is missing: install it from https://go.dev/dl/ (version $$(awk '/^go /{print $$2}' go.mod) or newer)"; exit 1; }
@@ -22,7 +22,10 @@ run: build ## build bin/gw and run it here: no configuration needed, etcd includ
 build: go ## build bin/gw
 	$(GO) build -trimpath -o $(BIN) ./cmd/gw
 
-test: go ## run every test, those with the real binary too
+packages: ## install the Debian packages that the tests use, or say which are missing
+	@.ci/packages
+
+test: go packages ## run every test, those with the real binary too
 	$(GO) test -timeout 30m ./...
 
 check: go ## format, vet, staticcheck and the quick tests
