@@ -94,6 +94,12 @@ func (in *instance) bind(it *Item) {
 	if x, ok := v.(BodyFilterer); ok {
 		in.steps[req.BodyFilter] = goOn(x.BodyFilter)
 	}
+	if x, ok := v.(HeadEncoder); ok {
+		in.steps[req.EncodeHead] = goOn(x.EncodeHead)
+	}
+	if x, ok := v.(BodyEncoder); ok {
+		in.steps[req.EncodeBody] = goOn(x.EncodeBody)
+	}
 	if x, ok := v.(Logger); ok {
 		in.steps[req.Log] = goOn(x.Log)
 	}

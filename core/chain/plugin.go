@@ -28,8 +28,9 @@ type Plugin struct {
 	// PreferRoute says that an instance on a route suppresses one in a global
 	// rule, instead of running beside it.
 	PreferRoute bool
-	// BodyOnDemand says that BodyFilter has nothing to do unless HeaderFilter
-	// called ctx.FilterBody for the response: others pass untouched.
+	// BodyOnDemand says that BodyFilter or EncodeBody has nothing to do unless
+	// HeaderFilter or EncodeHead called ctx.FilterBody for the response: others
+	// pass untouched.
 	BodyOnDemand bool
 	// APIs are endpoints that the plugin answers itself. They are reached
 	// through routes with the plugin public-api.
@@ -154,6 +155,11 @@ type (
 	// put another in its place. Having one in the chain makes the response
 	// chunked; nobody else pays for it.
 	BodyFilterer interface{ BodyFilter(ctx *req.Ctx) }
+	// HeadEncoder and BodyEncoder put a content coding around the response:
+	// they run behind all filters, so that those see it plain. BodyEncoder is
+	// asked for like a BodyFilterer.
+	HeadEncoder interface{ EncodeHead(ctx *req.Ctx) }
+	BodyEncoder interface{ EncodeBody(ctx *req.Ctx) }
 	// Logger runs when the response was sent or broken off.
 	Logger interface{ Log(ctx *req.Ctx) }
 )

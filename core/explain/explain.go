@@ -182,7 +182,7 @@ func (x *answering) route() error {
 	return x.upstream(a)
 }
 
-var phaseNames = [req.NumPhases]string{"rewrite", "access", "before_proxy", "header_filter", "body_filter", "log"}
+var phaseNames = [req.NumPhases]string{"rewrite", "access", "before_proxy", "header_filter", "encode_head", "body_filter", "encode_body", "log"}
 
 func plugins(list []build.Origin) []Plugin {
 	out := make([]Plugin, 0, len(list))

@@ -60,6 +60,9 @@ func (r *Response) Reason() []byte {
 	return r.buf[r.reason.off : r.reason.off+r.reason.n : r.reason.off+r.reason.n]
 }
 
+// SetStatus replaces the status, and the reason phrase by the standard one.
+func (r *Response) SetStatus(code int) { r.StatusCode, r.reason = code, span{} }
+
 // Scan reads a head from the beginning of b and returns its size in bytes, 0
 // while it is not complete, as Request.Scan does. method is that of the
 // request: HEAD and CONNECT decide whether a body follows. lim may be nil.

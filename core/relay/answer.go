@@ -75,16 +75,14 @@ func (r *Relay) send(ctx *req.Ctx, status int, body []byte, ctype string) {
 	}
 	filter := false
 	if ctx.Snap != nil {
-		if ctx.Has(req.HeaderFilter) {
-			resp.ContentLength = int64(len(body))
-			ctx.RunPhase(req.HeaderFilter)
-			status = resp.StatusCode // a plugin may have changed it
-		}
+		resp.ContentLength = int64(len(body))
+		ctx.RunHead()
+		status = resp.StatusCode // a plugin may have changed it
 		filter = ctx.FiltersBody()
 	}
 	if filter {
 		ctx.Chunk, ctx.ChunkLast = body, true
-		ctx.RunPhase(req.BodyFilter)
+		ctx.RunBody()
 		body = ctx.Chunk
 		ctx.Chunk = nil
 	}

@@ -159,9 +159,7 @@ func (a *attempt) prepareHead() {
 		resp.Set("X-APISIX-Upstream-Status", ctx.Scratch)
 	}
 	ctx.MergeExtra()
-	if ctx.Has(req.HeaderFilter) {
-		ctx.RunPhase(req.HeaderFilter)
-	}
+	ctx.RunHead()
 }
 
 // keepAliveTimeout reads timeout=N of a Keep-Alive field, in nanoseconds; 0 when
@@ -308,6 +306,11 @@ func (p *piper) run(b *loop.Buf, frame req.Framing) failure {
 		}
 		if p.filter {
 			b = p.filtered(b)
+			if ctx.ChunkBad {
+				ctx.ChunkBad = false
+				l.PutBuf(b)
+				return p.broken(headSent)
+			}
 		}
 		if b.Len() == 0 && !p.done && headSent {
 			l.PutBuf(b)
@@ -452,9 +455,15 @@ func (p *piper) filtered(b *loop.Buf) *loop.Buf {
 	ctx := p.a.ctx
 	in := b.Bytes()
 	ctx.Chunk, ctx.ChunkLast = in, p.done
-	ctx.RunPhase(req.BodyFilter)
+	ctx.RunBody()
 	out := ctx.Chunk
 	ctx.Chunk = nil
+	if ctx.ChunkLast && !p.done {
+		// A plugin ends the response here: what else comes is of no interest.
+		p.done = true
+		ctx.Resp.Close = true
+		p.a.responseComplete()
+	}
 	if len(out) == len(in) && (len(out) == 0 || &out[0] == &in[0]) {
 		return b
 	}

@@ -79,17 +79,38 @@ func BodyStatus(err error) int {
 const keepBody = 256 << 10
 
 // FilterBody asks that the body filter of a plugin that is registered with
-// BodyOnDemand runs for this response. slot is the plugin's; it is called from
-// header_filter.
+// BodyOnDemand runs for this response. slot is the plugin's; it is called while
+// the head is filtered or encoded.
 func (c *Ctx) FilterBody(slot int) { c.bodySlots |= 1 << slot }
+
+// RunHead runs header_filter, and the phase behind it that encodes.
+func (c *Ctx) RunHead() {
+	if c.Has(HeaderFilter) {
+		c.RunPhase(HeaderFilter)
+	}
+	if c.Has(EncodeHead) {
+		c.RunPhase(EncodeHead)
+	}
+}
+
+// RunBody runs body_filter over the piece in Chunk, and the phase behind it
+// that encodes. The piece then is what is passed on.
+func (c *Ctx) RunBody() {
+	c.RunPhase(BodyFilter)
+	c.RunPhase(EncodeBody)
+}
 
 // FiltersBody tells whether any plugin is going to look at the response body.
 // It is meaningful once header_filter has run.
 func (c *Ctx) FiltersBody() bool {
-	if g := c.Snap.Global; g != nil && c.wants(g.Phases[BodyFilter]) {
+	if g := c.Snap.Global; g != nil && c.wantedBy(g) {
 		return true
 	}
-	return c.Eff != nil && c.Eff.Chain != nil && c.wants(c.Eff.Chain.Phases[BodyFilter])
+	return c.Eff != nil && c.Eff.Chain != nil && c.wantedBy(c.Eff.Chain)
+}
+
+func (c *Ctx) wantedBy(ch *Chain) bool {
+	return c.wants(ch.Phases[BodyFilter]) || c.wants(ch.Phases[EncodeBody])
 }
 
 func (c *Ctx) wants(steps []Step) bool {

@@ -9,7 +9,11 @@ const (
 	Access
 	BeforeProxy
 	HeaderFilter
+	// EncodeHead and EncodeBody put a content coding around what the two
+	// filters made.
+	EncodeHead
 	BodyFilter
+	EncodeBody
 	Log
 	NumPhases
 )

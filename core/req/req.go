@@ -97,9 +97,12 @@ type Ctx struct {
 
 	// Chunk is the piece of the response body that body_filter works on; a
 	// step may put another in its place, valid until the phase ends. ChunkLast
-	// says that it is the last one.
+	// says that it is the last one; a step that sets it ends the response.
 	Chunk     []byte
 	ChunkLast bool
+	// ChunkBad is set by a step that cannot make the body out of what it got:
+	// the response is broken off, or becomes a 502 when nothing was sent yet.
+	ChunkBad bool
 
 	// Stage names where the request is, for the stall watchdog and for panics.
 	Stage string
@@ -303,5 +306,5 @@ func (c *Ctx) Reset() {
 	c.used, c.bodySlots = 0, 0
 	c.exitBody, c.exitType = nil, ""
 	c.Stage = ""
-	c.Chunk, c.ChunkLast = nil, false
+	c.Chunk, c.ChunkLast, c.ChunkBad = nil, false, false
 }

@@ -163,10 +163,14 @@ func (v *Var) load(ctx *req.Ctx, buf []byte) (kind Kind, text, out []byte) {
 		return name(ctx.Consumer.GroupID, buf)
 
 	case status:
-		if ctx.Status == 0 {
+		code := ctx.Status
+		if code == 0 {
+			code = ctx.Resp.StatusCode // about to be sent
+		}
+		if code == 0 {
 			return Unset, nil, buf
 		}
-		return number(buf, int64(ctx.Status))
+		return number(buf, int64(code))
 	case bytesSent:
 		return number(buf, ctx.BytesOut)
 	case bodyBytesSent:

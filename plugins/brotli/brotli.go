@@ -62,8 +62,8 @@ func compile(raw json.RawMessage, _ *chain.Env) (any, error) {
 	return p, nil
 }
 
-// HeaderFilter implements chain.HeaderFilterer.
-func (p *plugin) HeaderFilter(ctx *req.Ctx) {
+// EncodeHead implements chain.HeadEncoder.
+func (p *plugin) EncodeHead(ctx *req.Ctx) {
 	if !p.rule.Fits(ctx) {
 		return
 	}
@@ -77,8 +77,8 @@ func (p *plugin) HeaderFilter(ctx *req.Ctx) {
 
 var name = []byte("br")
 
-// BodyFilter implements chain.BodyFilterer.
-func (p *plugin) BodyFilter(ctx *req.Ctx) {
+// EncodeBody implements chain.BodyEncoder.
+func (p *plugin) EncodeBody(ctx *req.Ctx) {
 	if b := store.Find(ctx, p); b != nil {
 		p.encoder.Piece(ctx, b)
 	}
@@ -88,7 +88,7 @@ func (p *plugin) BodyFilter(ctx *req.Ctx) {
 func (p *plugin) Log(ctx *req.Ctx) { store.Drop(ctx, p, p.encoder.Done) }
 
 var (
-	_ chain.HeaderFilterer = (*plugin)(nil)
-	_ chain.BodyFilterer   = (*plugin)(nil)
-	_ chain.Logger         = (*plugin)(nil)
+	_ chain.HeadEncoder = (*plugin)(nil)
+	_ chain.BodyEncoder = (*plugin)(nil)
+	_ chain.Logger      = (*plugin)(nil)
 )

@@ -105,7 +105,7 @@ func (p *plugin) BodyFilter(ctx *req.Ctx) {
 	first := !s.begun
 	s.begun = true
 	if p.replace {
-		ctx.Chunk = nil
+		ctx.Chunk, ctx.ChunkLast = nil, true
 		if first {
 			ctx.Chunk = p.whole
 		}

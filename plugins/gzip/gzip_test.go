@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegw/sluice/core/conf"
 	"github.com/sluicegw/sluice/test/gateway"
 
+	_ "github.com/sluicegw/sluice/plugins/echo"
 	_ "github.com/sluicegw/sluice/plugins/gzip"
 	_ "github.com/sluicegw/sluice/plugins/keyauth"
 )
@@ -149,6 +150,25 @@ func TestGlobalRuleAndRoute(t *testing.T) {
 			t.Fatalf("%v", resp.Header)
 		}
 	}
+}
+
+// What other plugins make of a body is what is compressed.
+func TestBehindOtherFilters(t *testing.T) {
+	g := gateway.Start(t, gateway.Options{})
+	up := upstream(t)
+	f := func(rule, route string) {
+		t.Helper()
+		g.Put(conf.KindGlobalRule, "1", `{"plugins":{`+rule+`}}`)
+		g.Route(up, `{`+route+`}`)
+		resp, got := g.Get(`/?size=1000&etag="x"`, "Accept-Encoding: gzip")
+		if resp.Header.Get("Content-Encoding") != "gzip" || unzip(t, got) != "<"+body(1000)+">" {
+			t.Errorf("%s, %s: %v", rule, route, resp.Header)
+		}
+	}
+	const gzip, echo = `"gzip":{}`, `"echo":{"before_body":"<","after_body":">"}`
+	f("", gzip+","+echo)
+	f(gzip, echo)
+	f(echo, gzip)
 }
 
 // A stream reaches the client as it comes.

@@ -16,7 +16,7 @@ func (b *Bare) Answer(head []byte) {
 		panic("the response head of a benchmark is not one")
 	}
 	ctx.MergeExtra()
-	ctx.RunPhase(req.HeaderFilter)
+	ctx.RunHead()
 }
 
 // Body runs body_filter over one piece of the response body, if anybody looks
@@ -27,7 +27,7 @@ func (b *Bare) Body(piece []byte, last bool) []byte {
 		return piece
 	}
 	ctx.Chunk, ctx.ChunkLast = piece, last
-	ctx.RunPhase(req.BodyFilter)
+	ctx.RunBody()
 	return ctx.Chunk
 }
 
