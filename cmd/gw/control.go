@@ -170,7 +170,7 @@ func (c *control) startSource(ctx context.Context, s *conf.Settings) error {
 // connect opens the source and reaches for it; both may come back, a source
 // that does not answer yet and the error.
 func (c *control) connect(ctx context.Context, s *conf.Settings) (*source, error) {
-	src, err := openSource(ctx, s, c.configPath, &c.keep, c.acceptsRegress, c.log, untilDone(c.ctx, c.log))
+	src, err := openSource(ctx, s, c.configPath, &c.keep, c.acceptsRegress, c.pushed, c.log, untilDone(c.ctx, c.log))
 	if err != nil {
 		return nil, err
 	}

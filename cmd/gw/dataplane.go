@@ -162,7 +162,7 @@ func (d *dataPlane) resolveOptions() resolve.Options {
 }
 
 func (d *dataPlane) buildOptions() build.Options {
-	o := builderOptions(d.settings, newPluginSet(d.settings), d.log)
+	o := builderOptions(d.settings, d.log)
 	o.Publish, o.Lookup, o.Health = d.server.SetSnapshot, d.names.Lookup, d.health
 	o.State = d.shared
 	return o

@@ -123,7 +123,7 @@ func explainOffline(cmd *cobra.Command, s *conf.Settings, file string, q *explai
 	if err != nil {
 		return nil, err
 	}
-	opts := builderOptions(s, newPluginSet(s), slog.New(slog.DiscardHandler))
+	opts := builderOptions(s, slog.New(slog.DiscardHandler))
 	opts.Lookup = lookupOnce
 	b := build.New(opts)
 	for _, r := range b.Apply(&conf.Batch{Full: true, Rev: h.rev, Objects: h.served()}) {
@@ -160,12 +160,12 @@ func (d *dataPlane) explain(arg []byte) ([]byte, error) {
 	return json.Marshal(report)
 }
 
-// builderOptions are those that settings decide.
-func builderOptions(s *conf.Settings, set *pluginSet, log *slog.Logger) build.Options {
+// builderOptions are those that settings decide. Which plugins are enabled was
+// decided by whoever checked the objects.
+func builderOptions(s *conf.Settings, log *slog.Logger) build.Options {
 	return build.Options{
-		Match:   matchOptions(s),
-		Enabled: func(name string) bool { return !set.Disabled(name, false) },
-		Attr:    pluginAttr(s), Clock: loop.Clock,
+		Match: matchOptions(s),
+		Attr:  pluginAttr(s), Clock: loop.Clock,
 		ChecksDisabled: s.APISIX.DisableHealthcheck, Secrets: resolveSecret,
 		Log: log,
 	}

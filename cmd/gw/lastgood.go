@@ -31,6 +31,8 @@ type keeper struct {
 	writer *lastgood.Writer
 	// loaded is nil when there was none.
 	loaded *lastgood.Loaded
+	// plugins is the file that keeps a pushed list of plugins, "" for none.
+	plugins string
 	// serving is set while the former run's configuration serves.
 	serving atomic.Bool
 }
@@ -57,6 +59,7 @@ func (c *control) openLastGood(s *conf.Settings) {
 		c.log.Error("the last good configuration cannot be used", "dir", cfg.Dir, "error", err)
 	default:
 		c.keep.loaded = loaded
+		c.keepsPlugins(cfg.Dir)
 		c.feed.Seed(loaded.Batch.Objects)
 		if loaded.Torn != "" {
 			c.log.Warn("the newest changes are missing in the last good configuration", "why", loaded.Torn)
@@ -66,6 +69,7 @@ func (c *control) openLastGood(s *conf.Settings) {
 		c.log.Error("the last good configuration cannot be kept", "dir", cfg.Dir, "error", err)
 		return
 	}
+	c.keep.plugins = filepath.Join(cfg.Dir, pluginsFile)
 	if err := os.WriteFile(filepath.Join(cfg.Dir, sourceFile), []byte(sourceName(s)), 0o600); err != nil {
 		c.log.Error("the last good configuration's source cannot be noted", "error", err)
 	}
@@ -74,6 +78,35 @@ func (c *control) openLastGood(s *conf.Settings) {
 // sourceFile says where the last good configuration came from. Another etcd or
 // file that the operator names is no store that went back.
 const sourceFile = "source"
+
+// pluginsFile holds the list of plugins that was pushed last.
+const pluginsFile = "plugins"
+
+// keepsPlugins takes the list of plugins that belongs to the last good
+// configuration.
+func (c *control) keepsPlugins(dir string) {
+	text, err := os.ReadFile(filepath.Join(dir, pluginsFile))
+	if err != nil {
+		return
+	}
+	if _, err := c.plugins.push(text); err != nil {
+		c.log.Error("the former list of plugins", "error", err)
+	}
+}
+
+// keepPlugins keeps a pushed list for the next start.
+func (k *keeper) keepPlugins(text []byte) {
+	switch {
+	case k.plugins == "":
+	case text == nil:
+		_ = os.Remove(k.plugins)
+	default:
+		tmp := k.plugins + ".new"
+		if os.WriteFile(tmp, text, 0o600) == nil {
+			_ = os.Rename(tmp, k.plugins) // without it the next start has config.yaml's list until the store answers
+		}
+	}
+}
 
 func sourceName(s *conf.Settings) string {
 	switch {

@@ -88,7 +88,11 @@ func (h *atHand) check(s *conf.Settings, mode conf.Mode) error {
 	if err != nil {
 		return err
 	}
-	v := newValidator(newPluginSet(s), mode)
+	set := newPluginSet(s)
+	if _, err := set.push(h.plugins); err != nil {
+		h.problems = append(h.problems, err.Error())
+	}
+	v := newValidator(set, mode)
 	h.filled = make([]conf.Object, len(h.raw))
 	h.refused = make([]string, len(h.raw))
 	h.warnings = make([][]string, len(h.raw))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,14 +14,27 @@ import (
 	"github.com/sluicegw/sluice/core/conf/schema"
 	"github.com/sluicegw/sluice/core/expr"
 	"github.com/sluicegw/sluice/core/proc"
+	"github.com/sluicegw/sluice/core/store"
 )
 
-// pluginSet is what config.yaml leaves of the built-in plugins. It can be
-// changed while it is in use.
+// pluginSet is what the lists of plugins leave of the built-in ones: those of
+// config.yaml, or the one that an admin node pushed through the store or that
+// stands in apisix.yaml. It can be changed while it is in use.
 type pluginSet struct{ lists atomic.Pointer[pluginLists] }
 
-// pluginLists are the lists of config.yaml; nil: everything.
-type pluginLists struct{ http, stream []string }
+// pluginLists are the lists in force; nil: everything.
+type pluginLists struct {
+	http, stream []string
+	// pushed is nil when no list was pushed.
+	pushed *pushedPlugins
+}
+
+// pushedPlugins is a pushed list. APISIX nodes push theirs, which cannot name
+// what only this gateway has: over such plugins config.yaml decides.
+type pushedPlugins struct {
+	text         string
+	http, stream []string
+}
 
 func newPluginSet(s *conf.Settings) *pluginSet {
 	p := new(pluginSet)
@@ -28,8 +42,44 @@ func newPluginSet(s *conf.Settings) *pluginSet {
 	return p
 }
 
+// set takes the lists of config.yaml.
 func (p *pluginSet) set(s *conf.Settings) {
-	p.lists.Store(&pluginLists{http: s.Plugins, stream: s.StreamPlugins})
+	next := pluginLists{http: s.Plugins, stream: s.StreamPlugins}
+	if now := p.lists.Load(); now != nil {
+		next.pushed = now.pushed
+	}
+	p.lists.Store(&next)
+}
+
+// push takes a pushed list, nil when there is none any more, and tells whether
+// that changes anything. A list that cannot be read changes nothing.
+func (p *pluginSet) push(text []byte) (changed bool, err error) {
+	now := p.lists.Load()
+	next := *now
+	next.pushed = nil
+	if text != nil {
+		var list []struct {
+			Name   string `json:"name"`
+			Stream bool   `json:"stream"`
+		}
+		if err := json.Unmarshal(text, &list); err != nil {
+			return false, fmt.Errorf("the pushed list of plugins is not an array of {\"name\": ...}: %w", err)
+		}
+		next.pushed = &pushedPlugins{text: string(text)}
+		for _, item := range list {
+			if item.Stream {
+				next.pushed.stream = append(next.pushed.stream, item.Name)
+			} else {
+				next.pushed.http = append(next.pushed.http, item.Name)
+			}
+		}
+	}
+	p.lists.Store(&next)
+	switch {
+	case now.pushed == nil || next.pushed == nil:
+		return now.pushed != next.pushed, nil
+	}
+	return now.pushed.text != next.pushed.text, nil
 }
 
 // Known implements conf.PluginSet.
@@ -43,11 +93,69 @@ func (p *pluginSet) KnownStream(string) bool { return false }
 // Disabled implements conf.PluginSet.
 func (p *pluginSet) Disabled(name string, stream bool) bool {
 	lists := p.lists.Load()
+	if pushed := lists.pushed; pushed != nil && ofAPISIX(name, stream) {
+		if stream {
+			return !slices.Contains(pushed.stream, name)
+		}
+		return !slices.Contains(pushed.http, name)
+	}
 	list := lists.http
 	if stream {
 		list = lists.stream
 	}
 	return list != nil && !slices.Contains(list, name)
+}
+
+func ofAPISIX(name string, stream bool) bool {
+	if stream {
+		return conf.Catalogue().StreamPlugin(name) != nil
+	}
+	return conf.Catalogue().Plugin(name) != nil
+}
+
+// pushPlugins reads config.yaml again and tells the other nodes of its list of
+// plugins, as APISIX's admin nodes do. A file without a list pushes none: other
+// nodes may have plugins that this one does not know.
+func (c *control) pushPlugins(ctx context.Context) error {
+	if err := c.reload(); err != nil {
+		return err
+	}
+	s, src := c.settings.Load(), c.src.Load()
+	if src == nil || src.etcd == nil || s.Plugins == nil {
+		return nil
+	}
+	type item struct {
+		Name   string `json:"name"`
+		Stream bool   `json:"stream,omitempty"`
+	}
+	var list []item
+	for _, name := range s.Plugins {
+		list = append(list, item{Name: name})
+	}
+	for _, name := range s.StreamPlugins {
+		list = append(list, item{name, true})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	_, err = src.etcd.PutRaw(ctx, "plugins", text, store.PutOptions{})
+	return err
+}
+
+// pushed is told of the list of plugins in the store or the file.
+func (c *control) pushed(text []byte, rev int64) {
+	changed, err := c.plugins.push(text)
+	if err != nil {
+		c.log.Error("the present list of plugins stays", "revision", rev, "error", err)
+		return
+	}
+	if !changed {
+		return
+	}
+	c.keep.keepPlugins(text)
+	c.log.Info("list of plugins taken", "revision", rev, "pushed", text != nil)
+	c.feed.Recheck(storeCheck(c.settings.Load(), c.plugins, c.ring))
 }
 
 // Schemas implements conf.PluginSet.

@@ -141,7 +141,7 @@ func (c *control) adminOptions(s *conf.Settings) admin.Options {
 		Access:        c.adminAccess(s),
 		StreamEnabled: strings.Contains(s.APISIX.ProxyMode, "stream"),
 		Keyring:       c.ring,
-		ReloadPlugins: c.ReloadPlugins,
+		ReloadPlugins: c.pushPlugins,
 		Journal:       c.afterChange,
 		Lint:          c.warnings,
 		Log:           c.log,

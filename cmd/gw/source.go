@@ -49,14 +49,14 @@ func drivenByAPI(s *conf.Settings, configPath string) bool {
 
 // openSource prepares the source. An error says that it can never work; one
 // that cannot be reached is no error here. etcdLog is for an etcd of our own.
-func openSource(ctx context.Context, s *conf.Settings, configPath string, keep *keeper, onRegress func(store.Regress) bool, log, etcdLog *slog.Logger) (*source, error) {
+func openSource(ctx context.Context, s *conf.Settings, configPath string, keep *keeper, onRegress func(store.Regress) bool, onPlugins func([]byte, int64), log, etcdLog *slog.Logger) (*source, error) {
 	if s.Provider() != conf.ProviderEtcd {
 		path := resourceFile(s, configPath)
-		return &source{provider: store.NewFile(store.FileConfig{Path: path, Previous: keep.previous(), Log: log})}, nil
+		return &source{provider: store.NewFile(store.FileConfig{Path: path, Previous: keep.previous(), OnPlugins: onPlugins, Log: log})}, nil
 	}
 	src := &source{}
 	cfg := etcdConfig(s, keep.known(), log)
-	cfg.OnRegress = onRegress
+	cfg.OnRegress, cfg.OnPlugins = onRegress, onPlugins
 	if s.EmbeddedEtcd() {
 		e := &s.Sluice.EmbeddedEtcd
 		server, err := embedded.Start(ctx, embedded.Config{

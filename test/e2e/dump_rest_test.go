@@ -26,7 +26,7 @@ func (d *dump) rest() {
 	d.put("secrets/aws/1", object{"id": "aws/1", "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"})
 
 	d.raw("gen_id", "1")
-	d.raw("plugins", `[{"name":"key-auth"},{"name":"basic-auth"},{"name":"cors"},{"name":"ip-restriction"},{"name":"proxy-rewrite"},{"name":"limit-count"},{"name":"prometheus"},{"name":"mqtt-proxy","stream":true}]`)
+	d.raw("plugins", `[{"name":"key-auth"},{"name":"basic-auth"},{"name":"cors"},{"name":"ip-restriction"},{"name":"proxy-rewrite"},{"name":"limit-count"},{"name":"prometheus"},{"name":"wolf-rbac"},{"name":"serverless-pre-function"},{"name":"mqtt-proxy","stream":true}]`)
 	d.raw("data_plane/server_info/5b7f8c2e", `{"id":"5b7f8c2e","version":"3.8.0","hostname":"apisix-1","boot_time":1700000000,"etcd_version":"3.5.0"}`)
 	d.raw("services/1/graphql_cost_decorations/1", `{"id":"1","field":"users","cost":2}`)
 	d.raw("node_status/apisix-1", `{"status":"up"}`) // of 1.x
