@@ -15,6 +15,7 @@ func (x *exchange) serve() {
 	ctx := &x.Ctx
 	x.Snap = x.w.srv.snap.Load()
 	x.Stage = "guard"
+	x.Watch.Begin()
 	if bad := x.w.srv.cfg.Policy.Check(ctx); bad != nil {
 		x.refuse(bad)
 		return
@@ -50,6 +51,7 @@ func (x *exchange) notFound() {
 // route runs the request's plugins and relays it.
 func (x *exchange) route() {
 	ctx := &x.Ctx
+	x.Watch.Route(x.Route)
 	x.Eff = x.Route.Eff.Load()
 	if x.RunPhase(req.Rewrite) == req.Exit || x.failed() || x.RunConsumer() == req.Exit || x.RunPhase(req.Access) == req.Exit {
 		x.w.relay.Answer(ctx)
@@ -81,6 +83,9 @@ func (x *exchange) failed() bool {
 func (x *exchange) count() {
 	if i := x.Status / 100; i > 0 && i < len(x.w.stats.Status) {
 		add(&x.w.stats.Status[i])
+	}
+	if f := x.w.srv.cfg.Finished; f != nil {
+		f(&x.Ctx)
 	}
 }
 

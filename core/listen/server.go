@@ -25,6 +25,9 @@ type Config struct {
 	CPUs []int
 	// Engine is the loops' event engine, see loop.Config.
 	Engine string
+	// StallWarn is how long a loop's turn may take before it counts as a
+	// stall. Default 1 ms.
+	StallWarn time.Duration
 	// Limits bound what a client may send in a head.
 	Limits h1.Limits
 	// Policy is what guard applies to every request.
@@ -41,8 +44,14 @@ type Config struct {
 	MaxConns int
 	// ServerHeader is the value of the Server field; empty sends none.
 	ServerHeader string
-	Relay        relay.Options
-	Log          *slog.Logger
+	// MetricPrefix begins the names of the metrics that APISIX has too. Default
+	// "apisix_".
+	MetricPrefix string
+	// Finished, when set, sees every request that got an answer, on its loop,
+	// before the log phase. It must not block.
+	Finished func(*req.Ctx)
+	Relay    relay.Options
+	Log      *slog.Logger
 }
 
 // Server runs the loops of one data process.
@@ -71,12 +80,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = 10620
 	}
+	if cfg.MetricPrefix == "" {
+		cfg.MetricPrefix = "apisix_"
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
 	s := &Server{cfg: cfg, log: cfg.Log}
 	for i, cpu := range cfg.CPUs {
-		l, err := loop.New(loop.Config{ID: i, CPU: cpu, Engine: cfg.Engine})
+		l, err := loop.New(loop.Config{ID: i, CPU: cpu, Engine: cfg.Engine, StallLimit: cfg.StallWarn})
 		if err != nil {
 			return nil, err
 		}
@@ -177,7 +189,7 @@ func (s *Server) Loops() int { return len(s.loops) }
 // count stalls themselves; this looks from outside, where the culprit is still
 // on the processor.
 func (s *Server) watchStalls() {
-	const every = 20 * time.Millisecond
+	every := max(20*time.Millisecond, s.cfg.StallWarn)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	told := make([]int64, len(s.loops))
@@ -196,10 +208,7 @@ func (s *Server) watchStalls() {
 				continue
 			}
 			told[i] = start
-			stage, route := "?", "?"
-			if p := w.stage.Load(); p != nil {
-				stage, route = p.stage, p.route
-			}
+			stage, route := w.watch.What()
 			s.log.Warn("loop is stalled: a stage blocks it", "loop", i, "cpu", w.loop.CPU,
 				"for", time.Duration(now-start).Round(time.Millisecond), "stage", stage, "route", route)
 		}

@@ -124,8 +124,9 @@ func (s *Server) writeConnections(w io.Writer, loops []LoopStatus) {
 	for i := range loops {
 		inFlight += loops[i].InFlight
 	}
-	fmt.Fprintf(w, "# HELP apisix_http_requests_total The total number of client requests since the gateway started\n# TYPE apisix_http_requests_total gauge\napisix_http_requests_total %d\n", requests)
-	fmt.Fprintf(w, "# HELP apisix_nginx_http_current_connections Number of HTTP connections\n# TYPE apisix_nginx_http_current_connections gauge\n")
+	total, current := s.cfg.MetricPrefix+"http_requests_total", s.cfg.MetricPrefix+"nginx_http_current_connections"
+	fmt.Fprintf(w, "# HELP %s The total number of client requests since the gateway started\n# TYPE %s gauge\n%s %d\n", total, total, total, requests)
+	fmt.Fprintf(w, "# HELP %s Number of HTTP connections\n# TYPE %s gauge\n", current, current)
 	for _, v := range []struct {
 		state string
 		n     int64
@@ -133,7 +134,7 @@ func (s *Server) writeConnections(w io.Writer, loops []LoopStatus) {
 		{"accepted", accepted}, {"active", active}, {"handled", handled},
 		{"reading", 0}, {"waiting", max(active-inFlight, 0)}, {"writing", inFlight},
 	} {
-		fmt.Fprintf(w, "apisix_nginx_http_current_connections{state=%q} %d\n", v.state, v.n)
+		fmt.Fprintf(w, "%s{state=%q} %d\n", current, v.state, v.n)
 	}
 }
 
