@@ -38,8 +38,7 @@ note_failure() {
 current() {
   local text
   [ -f "$1" ] || return 1
-  # A redirection that fails must not end the script, hence cat.
-  text=$(cat "$1" 2>/dev/null) || return 1
+  { text=$(<"$1"); } 2>/dev/null || return 1
   if [[ $text =~ \[([^]]+)\] ]]; then
     text=${BASH_REMATCH[1]}
   fi

@@ -20,6 +20,7 @@ type host struct {
 // newHost makes a host with two CPUs, a card with two queues of each kind, and
 // a kernel that lacks some of the keys.
 func newHost(t *testing.T) *host {
+	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Fatalf("tune.sh needs bash: %v", err)
 	}
@@ -110,6 +111,7 @@ func (h *host) mustBe(what string, want map[string]string) {
 }
 
 func TestApply(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.tune("apply", "edge")
 	got := h.files()
@@ -144,6 +146,7 @@ func TestApply(t *testing.T) {
 }
 
 func TestApplyAgainChangesNothing(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.tune("apply", "edge")
 	want := h.files()
@@ -154,6 +157,7 @@ func TestApplyAgainChangesNothing(t *testing.T) {
 }
 
 func TestUndoRestoresExactly(t *testing.T) {
+	t.Parallel()
 	f := func(steps ...string) {
 		t.Helper()
 		h := newHost(t)
@@ -173,6 +177,7 @@ func TestUndoRestoresExactly(t *testing.T) {
 }
 
 func TestTwRecycleIsTurnedOff(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.set("proc/sys/net/ipv4/tcp_tw_recycle", "1")
 	h.tune("apply", "container")
@@ -182,6 +187,7 @@ func TestTwRecycleIsTurnedOff(t *testing.T) {
 }
 
 func TestMoreThan32CPUs(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.set("sys/devices/system/cpu/online", "0-33,35")
 	h.tune("apply")
@@ -191,6 +197,7 @@ func TestMoreThan32CPUs(t *testing.T) {
 }
 
 func TestKernelThatHasNothing(t *testing.T) {
+	t.Parallel()
 	h := &host{t, t.TempDir()}
 	h.tune("apply", "edge")
 	h.tune("undo")
@@ -200,6 +207,7 @@ func TestKernelThatHasNothing(t *testing.T) {
 }
 
 func TestDryRunChangesNothing(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	want := h.files()
 	out := h.tune("--dry-run", "edge")
@@ -221,6 +229,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 
 // A setting that cannot be written does not keep the others from being set.
 func TestRefusedSetting(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	path := filepath.Join(h.root, "proc/sys/net/core/somaxconn")
 	if err := os.Remove(path); err != nil {
