@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegw/sluice/core/guard"
 	"github.com/sluicegw/sluice/core/h1"
 	"github.com/sluicegw/sluice/core/listen"
+	"github.com/sluicegw/sluice/core/logs"
 	"github.com/sluicegw/sluice/core/loop"
 	"github.com/sluicegw/sluice/core/match"
 	"github.com/sluicegw/sluice/core/proc"
@@ -47,6 +48,7 @@ type dataPlane struct {
 	started  time.Time
 	shared   *state.Store
 	cpu      threadTimes
+	access   *logs.Log // nil: none is wanted
 
 	// mu keeps changes of the configuration and of names' addresses apart.
 	mu      sync.Mutex
@@ -86,6 +88,12 @@ func (d *dataPlane) Start(b *proc.Boot, socks []proc.Socket) error {
 	d.policy = policy
 	for _, sk := range socks {
 		d.socks = append(d.socks, listen.Socket{FD: sk.FD, Loop: sk.Loop, Addr: b.Spec.Listen[sk.Listen].Addr})
+	}
+	if err = setUpMeter(s); err != nil {
+		return err
+	}
+	if err = d.openAccessLog(s); err != nil {
+		return err
 	}
 	if d.server, err = listen.New(d.listenConfig(policy)); err != nil {
 		return err
@@ -133,17 +141,23 @@ func (d *dataPlane) listenConfig(policy *guard.Policy) listen.Config {
 		requests = 1 // nginx: no keep-alive
 	}
 	return listen.Config{
-		CPUs: cpus, Engine: s.Sluice.Engine, Limits: headLimits(s), Policy: policy,
+		CPUs: cpus, Engine: s.Sluice.Engine, StallWarn: s.Sluice.StallWarn, Limits: headLimits(s), Policy: policy,
 		HeaderTimeout: h.ClientHeaderTimeout, BodyTimeout: h.ClientBodyTimeout,
 		SendTimeout: h.SendTimeout, KeepaliveTimeout: h.KeepaliveTimeout,
 		KeepaliveRequests: requests, MaxConns: s.Nginx.Event.WorkerConnections,
 		ServerHeader: serverHeader(s),
+		MetricPrefix: s.PluginAttr.Prometheus.MetricPrefix,
+		Finished:     d.finished(),
 		Relay:        relay.Options{ShowUpstreamStatus: s.APISIX.ShowUpstreamStatus},
 		Log:          d.log,
 	}
 }
 
+// serverHeader is what the responses of all servers call us.
 func serverHeader(s *conf.Settings) string {
+	if s.Sluice.ServerHeader != "" {
+		return s.Sluice.ServerHeader
+	}
 	if s.APISIX.EnableServerTokens {
 		return "Sluice/" + release
 	}
@@ -188,6 +202,7 @@ func (d *dataPlane) Apply(b *conf.Batch) []proc.Refusal {
 	defer d.mu.Unlock()
 	var refused []proc.Refusal
 	revs := map[proc.Key]int64{}
+	defer meterRoutes(b)
 	for _, r := range d.builder.Apply(b) {
 		if len(revs) == 0 {
 			for i := range b.Objects {
@@ -232,6 +247,7 @@ func (d *dataPlane) Drain(timeout time.Duration) {
 func (d *dataPlane) Close() {
 	close(d.stop)
 	d.server.Close()
+	d.closeAccessLog()
 	d.health.Stop()
 	d.resolver.Stop()
 	d.done.Wait()

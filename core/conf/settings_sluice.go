@@ -17,8 +17,10 @@ type SluiceSettings struct {
 	Engine string `yaml:"engine" default:"auto" oneof:"auto|epoll|uring"`
 	// CPUSteering gives a connection to the loop on the CPU that received it.
 	CPUSteering bool `yaml:"reuseport_cpu_steering" default:"false"`
-	// BusyPoll lets an idle loop poll the network that long before it sleeps.
-	BusyPoll time.Duration `yaml:"busy_poll" kind:"duration" default:"0" min:"0" max:"10ms"`
+	// ServerHeader is the Server field of all responses, such as APISIX/3.18.0
+	// for clients that look for it; empty: Sluice, with the version where
+	// enable_server_tokens is on.
+	ServerHeader string `yaml:"server_header"`
 	// StallWarn is how long a loop may be busy without a break before the
 	// watchdog counts and names it.
 	StallWarn time.Duration  `yaml:"stall_warn" kind:"duration" default:"1ms" min:"100us"`

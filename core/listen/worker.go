@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicegw/sluice/core/loop"
 	"github.com/sluicegw/sluice/core/relay"
+	"github.com/sluicegw/sluice/core/req"
 )
 
 // worker is what one loop holds for its clients. It is used on that loop only,
@@ -24,12 +25,9 @@ type worker struct {
 	spareX    *exchange
 	date      dateCache
 	stats     Counters
-	stage     atomic.Pointer[where]
+	watch     req.Watch
 	lastError int64
 }
-
-// where names a stage and route, for the stall watchdog.
-type where struct{ stage, route string }
 
 // Counters are one loop's client-side counters: one writer, any reader.
 type Counters struct {
@@ -121,7 +119,7 @@ func (w *worker) newExchange() *exchange {
 	if x == nil {
 		x = &exchange{w: w}
 		x.Stream = x
-		x.Loop = w.loop
+		x.Loop, x.Watch = w.loop, &w.watch
 		x.Ctx.Reset()
 		return x
 	}

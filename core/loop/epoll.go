@@ -44,16 +44,25 @@ func (ep *epoll) close() {
 
 // turnEpoll handles one batch of events.
 func (l *Loop) turnEpoll() {
-	// Fast path: a busy loop finds events waiting and never tells the Go
-	// scheduler that it enters the kernel.
-	n, errno := epollWaitRaw(l.ep.fd, &l.ep.events, 0)
-	now := Clock()
-	l.noteStall(now - l.now)
-	if n == 0 && errno == 0 && len(l.ready) == 0 {
-		n, errno = l.sleepEpoll(now)
-		now = Clock()
+	var n int
+	var errno unix.Errno
+	if l.naps && len(l.ready) == 0 {
+		// Fast path: what is waiting is taken, or comes soon.
+		now := Clock()
+		l.noteStall(now - l.now)
+		if l.mayNap() {
+			n, errno = epollWaitRaw(l.ep.fd, &l.ep.events, min(1, l.wheel.wait(now)))
+		}
+		l.wake(now)
+	} else {
+		n, errno = epollWaitRaw(l.ep.fd, &l.ep.events, 0)
+		now := Clock()
+		l.noteStall(now - l.now)
+		l.now = now
+		if n == 0 && errno == 0 && len(l.ready) == 0 {
+			n, errno = l.sleepEpoll(now)
+		}
 	}
-	l.now = now
 	if errno != 0 && errno != unix.EINTR {
 		panic(fmt.Sprintf("BUG: loop %d: epoll_wait: %v", l.ID, errno))
 	}
@@ -70,15 +79,14 @@ func (l *Loop) turnEpoll() {
 
 // sleepEpoll waits in the kernel, with the scheduler told, until an event, the
 // next timer or a Post.
-func (l *Loop) sleepEpoll(now int64) (int, unix.Errno) {
-	l.post.asleep.Store(true)
-	defer l.post.asleep.Store(false)
-	if l.post.pending.Load() || l.stop.Load() {
-		return 0, 0
+func (l *Loop) sleepEpoll(now int64) (n int, errno unix.Errno) {
+	if l.mayNap() {
+		l.stats.Waits.Store(l.stats.Waits.Load() + 1)
+		l.stats.TurnStart.Store(0)
+		n, errno = epollWaitBlock(l.ep.fd, &l.ep.events, l.wheel.wait(now))
 	}
-	l.stats.Waits.Store(l.stats.Waits.Load() + 1)
-	l.stats.TurnStart.Store(0)
-	return epollWaitBlock(l.ep.fd, &l.ep.events, l.wheel.wait(now))
+	l.wake(now)
+	return n, errno
 }
 
 func (l *Loop) dispatch(ev *unix.EpollEvent) {

@@ -27,11 +27,14 @@ type Config struct {
 	// Engine is how the loop speaks to the kernel: EngineUring, EngineEpoll, or
 	// EngineAuto, which is io_uring where the kernel offers all that is needed
 	// (Linux 6.1; containers often forbid it) and else epoll. Default
-	// EngineAuto.
+	// EngineEpoll.
 	Engine string
 	// MaxAwait bounds the background goroutines that run Await functions for
 	// this loop at one time. Default 256.
 	MaxAwait int
+	// StallLimit is the longest a turn may take before it counts as a stall.
+	// Default 1 ms.
+	StallLimit time.Duration
 }
 
 // The engines.
@@ -56,8 +59,11 @@ type Loop struct {
 	u        *uring
 	fallback error
 
-	evfd int // eventfd that Post rings
+	naps bool // the last sleep was short: see napLimit
+	evfd int  // eventfd that Post rings
 	gen  uint32
+
+	stallLimit int64 // nanoseconds
 
 	arena     arena
 	freeBufs  *Buf
@@ -88,8 +94,8 @@ type Loop struct {
 type Stats struct {
 	Turns     atomic.Uint64 // event batches handled
 	Events    atomic.Uint64 // events in them
-	Waits     atomic.Uint64 // times the loop went to sleep
-	Stalls    atomic.Uint64 // turns that took longer than StallLimit
+	Waits     atomic.Uint64 // times the loop went to sleep, naps not counted
+	Stalls    atomic.Uint64 // turns that took longer than Config.StallLimit
 	StallNS   atomic.Uint64 // the longest such turn, nanoseconds
 	Tasks     atomic.Int64  // coroutines that exist
 	Busy      atomic.Int64  // coroutines in use
@@ -101,8 +107,8 @@ type Stats struct {
 	_         [64]byte
 }
 
-// StallLimit is the longest a turn may take before it counts as a stall.
-const StallLimit = int64(time.Millisecond)
+// defaultStallLimit is the longest a turn may take before it counts as a stall.
+const defaultStallLimit = time.Millisecond
 
 var clockBase = time.Now()
 
@@ -116,6 +122,9 @@ func New(cfg Config) (*Loop, error) {
 	if cfg.MaxAwait <= 0 {
 		cfg.MaxAwait = 256
 	}
+	if cfg.StallLimit <= 0 {
+		cfg.StallLimit = defaultStallLimit
+	}
 	switch cfg.Engine {
 	case "":
 		cfg.Engine = EngineEpoll
@@ -128,7 +137,7 @@ func New(cfg Config) (*Loop, error) {
 		return nil, fmt.Errorf("loop %d: eventfd: %w", cfg.ID, err)
 	}
 	l := &Loop{
-		ID: cfg.ID, CPU: cfg.CPU, evfd: evfd,
+		ID: cfg.ID, CPU: cfg.CPU, evfd: evfd, stallLimit: int64(cfg.StallLimit),
 		awaiting: make(chan struct{}, cfg.MaxAwait),
 		stopped:  make(chan struct{}),
 	}
@@ -213,6 +222,29 @@ func (l *Loop) Stop() {
 // Stopped is closed when Run has returned.
 func (l *Loop) Stopped() <-chan struct{} { return l.stopped }
 
+// napLimit is how long a loop may wait in the kernel without telling the Go
+// scheduler. A loop under load sleeps often and shortly. Told of that, the
+// scheduler takes its processor slot away after 10 ms of such sleeps, and its
+// monitor thread runs every 20 us from then on: a tenth of all the time spent.
+// A garbage collection that has to stop a napping thread interrupts it with a
+// signal, and at worst waits out the nap. So a loop whose last sleep was
+// shorter than this naps, and the one whose nap was too short sleeps.
+const napLimit = int64(time.Millisecond)
+
+// mayNap tells whether the loop may nap now, which has a Post wake it. wake
+// must follow.
+func (l *Loop) mayNap() bool {
+	l.post.asleep.Store(true)
+	return !l.post.pending.Load() && !l.stop.Load()
+}
+
+// wake ends a sleep or nap that began at since, and reads the clock.
+func (l *Loop) wake(since int64) {
+	l.post.asleep.Store(false)
+	l.now = Clock()
+	l.naps = l.now-since < napLimit
+}
+
 // afterEvents is what every turn does once the engine's events are handled.
 func (l *Loop) afterEvents() {
 	if len(l.ready) > 0 {
@@ -229,7 +261,7 @@ func (l *Loop) afterEvents() {
 // noteStall is told how long the turn before took: one clock read serves both
 // turns.
 func (l *Loop) noteStall(d int64) {
-	if d <= StallLimit {
+	if d <= l.stallLimit {
 		return
 	}
 	l.stats.Stalls.Store(l.stats.Stalls.Load() + 1)

@@ -95,6 +95,7 @@ func (c *Ctx) run(ch *Chain, p Phase) Verdict { return c.walk(ch.Phases[p], p) }
 func (c *Ctx) walk(steps []Step, p Phase) Verdict {
 	for i := range steps {
 		c.Stage = steps[i].Name
+		c.Watch.step(&steps[i].Name)
 		if steps[i].Run(c) == Exit && p <= BeforeProxy {
 			return Exit
 		}

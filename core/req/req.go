@@ -104,6 +104,9 @@ type Ctx struct {
 	// the response is broken off, or becomes a 502 when nothing was sent yet.
 	ChunkBad bool
 
+	// Watch is the loop's word to the stall watchdog; nil in tests.
+	Watch *Watch
+
 	// Stage names where the request is, for the stall watchdog and for panics.
 	Stage string
 
