@@ -48,6 +48,10 @@ func (c *control) openLastGood(s *conf.Settings) {
 		return
 	}
 	cfg := lastgood.Config{Dir: lastGoodDir(s), Log: c.log}
+	if c.journal != nil {
+		// The journal never lacks a change that the copy has.
+		cfg.BeforeWrite = c.journal.Sync
+	}
 	loaded, err := lastgood.Load(cfg)
 	if err == nil && !sameSource(s, cfg.Dir) {
 		c.log.Warn("the configuration comes from another source than before: the last good one of that source does not count")
