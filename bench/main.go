@@ -59,7 +59,7 @@ func main() {
 func parseFlags() (options, error) {
 	var o options
 	list := flag.String("scenario", "plain", "scenarios, separated by commas, or \"all\"; empty only draws the chart again: "+strings.Join(names(), ", "))
-	engines := flag.String("engines", "epoll", "event engines of Sluice to measure, separated by commas: epoll, uring; empty measures only the others")
+	engines := flag.String("engines", "epoll,uring", "event engines of Sluice to measure, separated by commas: epoll, uring; empty measures only the others")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; every gateway runs once in each")
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "load per gateway and round")
 	flag.IntVar(&o.gatewayCore, "gateway-core", 0, "core of the gateways")

@@ -66,7 +66,7 @@ func stormEngine(ctx context.Context, o options, dir string, s scenario, engine,
 		return err
 	}
 	conf := strings.Replace(sluiceConfig(engine, addr), "  role: data_plane\n  role_data_plane: {config_provider: yaml}\n", "  role: traditional\n", 1)
-	conf = strings.Replace(conf, "sluice: {", fmt.Sprintf("sluice: {embedded_etcd: {listen: %q}, ", etcd), 1)
+	conf = strings.Replace(conf, "sluice: {", fmt.Sprintf("sluice: {embedded_etcd: {listen: %q, fsync: false}, ", etcd), 1)
 	ip, port, _ := strings.Cut(status, ":")
 	conf = strings.Replace(conf, "apisix:\n", fmt.Sprintf("apisix:\n  status: {ip: %s, port: %s}\n", ip, port), 1)
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(conf), 0o644); err != nil {
