@@ -65,6 +65,7 @@ type Builder struct {
 	started  int64 // clock
 
 	upstreams map[string]*upstream
+	plugged   map[*upstream]bool // written in plugins
 	services  map[string]*service
 	configs   map[string]*pluginConfig
 	rules     map[string]*globalRule
@@ -110,7 +111,7 @@ func New(opt Options) *Builder {
 	}
 	b := &Builder{
 		opt: opt, registry: node.NewRegistry(), pools: pool.NewKeys(),
-		upstreams: map[string]*upstream{}, services: map[string]*service{}, configs: map[string]*pluginConfig{},
+		upstreams: map[string]*upstream{}, plugged: map[*upstream]bool{}, services: map[string]*service{}, configs: map[string]*pluginConfig{},
 		rules: map[string]*globalRule{}, routes: map[string]*route{}, ssls: map[string]*conf.SSL{}, metadata: map[string]*chain.Metadata{},
 		revs: map[key]int64{}, warned: map[string]bool{},
 		table:       match.New(opt.Match),
@@ -323,6 +324,9 @@ func (b *Builder) eachUpstream(f func(*upstream)) {
 	}
 	for _, r := range b.routes {
 		visit(r.inline)
+	}
+	for u := range b.plugged {
+		visit(u)
 	}
 }
 

@@ -382,7 +382,7 @@ func (b *Builder) compilePlugins(owner string, plugins conf.Plugins) (*chain.Set
 		it.Attr = b.opt.Attr[name]
 		items = append(items, it)
 	}
-	return chain.NewSet(items, chain.Env{Owner: owner, Log: b.opt.Log, Directory: b.directory, State: b.opt.State, Peer: b.peer})
+	return chain.NewSet(items, chain.Env{Owner: owner, Log: b.opt.Log, Directory: b.directory, State: b.opt.State, Peer: b.peer, Upstream: b.pluginUpstream(owner)})
 }
 
 // peer tells one plugin of another.

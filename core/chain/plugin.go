@@ -98,6 +98,11 @@ type Env struct {
 	Credentials *Credentials
 	Consumers   *Consumers
 	Log         *slog.Logger
+	// Upstream compiles an upstream that the plugin sends requests to, for
+	// ctx.Upstream. The cell is empty while no upstream has the id. release is
+	// to be called from Close, or when New fails; it does not harm requests
+	// that still run. nil while configuration is only checked.
+	Upstream func(UpstreamRef) (cell *req.UpstreamCell, release func(), err error)
 	// Peer tells of another plugin by name; nil outside a gateway.
 	Peer func(plugin string) Peer
 	// State holds the counters that all loops share, and that outlive edits
@@ -131,6 +136,16 @@ func (e *Env) Shared(make func() any) any {
 		e.Directory.shared[e.plugin.Name] = v
 	}
 	return v
+}
+
+// UpstreamRef names an upstream: by its id, or as written in a plugin's
+// configuration.
+type UpstreamRef struct {
+	ID     string
+	Inline json.RawMessage
+	// Place tells upstreams written in one object apart and stays the same
+	// over edits, so that their nodes keep their state: "traffic-split/0/1".
+	Place string
 }
 
 // The phase interfaces. Methods run on a loop: they must not block; what has to

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/sluicegw/sluice/core/conf/schema"
@@ -96,6 +97,11 @@ func (c *check) plugin(name string, v any) ([]byte, error) {
 			return nil, c.pluginError(name, err)
 		}
 	}
+	if name == "workflow" {
+		if err := c.workflowActions(conf); err != nil {
+			return nil, c.pluginError(name, err)
+		}
+	}
 	out := appendJSON(nil, conf)
 	if ownCheck != nil {
 		if err := ownCheck(name, out); err != nil {
@@ -186,6 +192,36 @@ func (c *check) splitUpstreams(conf map[string]any) error {
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// workflowActions applies the schemas of the plugins that workflow runs.
+func (c *check) workflowActions(conf map[string]any) error {
+	rules, _ := conf["rules"].([]any)
+	for _, rule := range rules {
+		rule, _ := rule.(map[string]any)
+		actions, _ := rule["actions"].([]any)
+		for _, action := range actions {
+			action, _ := action.([]any)
+			if len(action) < 2 {
+				continue
+			}
+			name, _ := action[0].(string)
+			p := c.description(name)
+			if p == nil || name == "workflow" {
+				continue // its name decides
+			}
+			s, err := p.Instance().Schema()
+			if err != nil {
+				return err
+			}
+			filled, err := s.Apply(action[1])
+			if err != nil {
+				return fmt.Errorf("failed to validate the '%s' action: %w", name, err)
+			}
+			action[1] = filled
 		}
 	}
 	return nil

@@ -32,6 +32,8 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
 	_ "github.com/sluicegw/sluice/plugins/requestid"           // request-id
 	_ "github.com/sluicegw/sluice/plugins/responserewrite"     // response-rewrite
+	_ "github.com/sluicegw/sluice/plugins/trafficsplit"        // traffic-split
 	_ "github.com/sluicegw/sluice/plugins/uarestriction"       // ua-restriction
 	_ "github.com/sluicegw/sluice/plugins/uriblocker"          // uri-blocker
+	_ "github.com/sluicegw/sluice/plugins/workflow"            // workflow
 )
