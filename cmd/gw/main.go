@@ -58,7 +58,7 @@ Without any configuration "gw run" starts with an etcd of its own and listens on
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runCommand(), startCommand(), testCommand(), reloadCommand(), syncCommand(), stopCommand(), quitCommand(), restartCommand(),
-		explainCommand(), lintCommand(),
+		explainCommand(), lintCommand(), doctorCommand(), pluginsCommand(),
 		historyCommand(), diffCommand(), rollbackCommand(),
 		statusCommand(), versionCommand(), initCommand(), initEtcdCommand(), sampleCommand(), buildCommand(), dataCommand(),
 	)

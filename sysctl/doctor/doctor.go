@@ -166,7 +166,7 @@ func (d *doctor) setting(s *sysctl.Setting, wanted string) {
 	case "irq":
 		d.interrupts(s)
 	case "systemd":
-		d.openFiles(s, wanted)
+		d.openFiles(wanted)
 	case "limits": // the same limit by another way in; openFiles looks at the result
 	}
 }

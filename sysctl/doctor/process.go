@@ -20,10 +20,10 @@ func (d *doctor) process() (dir, who string) {
 }
 
 // openFiles checks the limit that the gateway has, or would get here.
-func (d *doctor) openFiles(s *sysctl.Setting, wanted string) {
+func (d *doctor) openFiles(wanted string) {
 	dir, who := d.process()
 	c := Check{
-		Name: "open-file limit " + who, Wanted: "at least " + wanted, Why: "A proxied connection needs two open files. " + s.Reason,
+		Name: "open-file limit " + who, Wanted: "at least " + wanted, Why: "Every client connection and every connection to an upstream is an open file; at the limit new ones are refused.",
 		Fix: "LimitNOFILE=" + wanted + " in the service, ulimit -n " + wanted + " in a shell, or sysctl/tune.sh apply " + sysctl.Profiles[d.o.Profile],
 	}
 	got := d.proc(dir + "/limits")
