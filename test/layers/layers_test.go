@@ -50,6 +50,8 @@ var allowed = []struct {
 	{"lb/...", "lb/... core/state", "balancing is usable without the gateway"},
 	{"plugins/all", "plugins/...", "the one list"},
 	{"plugins/multiauth", "core/chain core/conf/... core/req core/h1", "it checks the configurations of the methods it holds"},
+	{"plugins/requestvalidation", "core/chain core/conf/schema core/req core/h1", "it checks requests by the schemas that configuration is checked by"},
+	{"plugins/batchrequests", "core/chain core/conf/schema core/req core/h1 plugins/internal/...", "it checks the batch by a schema"},
 	{"plugins/...", "core/chain core/req core/vars core/expr core/regex core/h1 core/loop core/state core/meter/... core/logs/... core/cache/... plugins/internal/...", "plugins see the engines and nothing else of the gateway, above all not each other"},
 	{"cmd/...", "...", "wiring: the only place that knows everyone"},
 	{"bench/...", "...", "measures from outside and from inside"},

@@ -1,7 +1,7 @@
 package schema
 
 import (
-	"reflect"
+	"encoding/json"
 	"slices"
 	"strconv"
 )
@@ -189,7 +189,7 @@ func (w *walk) each(n *node, list []any, first int, message string) string {
 }
 
 // duplicate returns the positions (from 1) of the first two equal items, or
-// zeros. Scalars go through a set: such lists may be long.
+// zeros. All go through a set: lists may be long, and come from clients.
 func duplicate(list []any) (int, int) {
 	const few = 16
 	if len(list) <= few {
@@ -202,18 +202,17 @@ func duplicate(list []any) (int, int) {
 		}
 		return 0, 0
 	}
+	type text string // of a container; no scalar has this type
 	seen := make(map[any]int, len(list))
-	var containers []int
 	for j, v := range list {
 		switch v.(type) {
 		case []any, map[string]any:
-			for _, i := range containers {
-				if reflect.DeepEqual(list[i], v) {
-					return i + 1, j + 1
-				}
+			// Keys are sorted: equal containers have equal texts.
+			b, err := json.Marshal(v)
+			if err != nil {
+				continue // nothing that JSON can hold
 			}
-			containers = append(containers, j)
-			continue
+			v = text(b)
 		}
 		if i, ok := seen[v]; ok {
 			return i + 1, j + 1

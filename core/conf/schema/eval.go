@@ -28,8 +28,21 @@ func (s *Schema) Apply(v any) (any, error) {
 	return v, nil
 }
 
+// Judge is Apply for values that clients send: a text that looks like a
+// reference to a secret is a text like any other.
+func (s *Schema) Judge(v any) (any, error) {
+	w := walk{literal: true}
+	v, why := w.check(s.root, v)
+	if why != "" {
+		return nil, &Error{Text: why}
+	}
+	return v, nil
+}
+
 // walk is one check of one value.
 type walk struct {
+	// literal: no text stands for another.
+	literal bool
 	// quiet > 0 inside branches whose error nobody sees: texts are not built.
 	quiet int
 	// filled are the defaults written so far, so that a branch that does not
@@ -131,7 +144,7 @@ func (w *walk) text(n *node, s string) string {
 	if n.minLen < 0 && n.maxLen < 0 && n.pattern == nil {
 		return w.formatted(n, s)
 	}
-	if isReference(s) {
+	if !w.literal && isReference(s) {
 		return ""
 	}
 	if n.minLen >= 0 || n.maxLen >= 0 {
