@@ -31,6 +31,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/redirect"            // redirect
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
 	_ "github.com/sluicegw/sluice/plugins/requestid"           // request-id
+	_ "github.com/sluicegw/sluice/plugins/requestvalidation"   // request-validation
 	_ "github.com/sluicegw/sluice/plugins/responserewrite"     // response-rewrite
 	_ "github.com/sluicegw/sluice/plugins/trafficsplit"        // traffic-split
 	_ "github.com/sluicegw/sluice/plugins/uarestriction"       // ua-restriction
