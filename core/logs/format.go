@@ -35,9 +35,10 @@ type Format struct {
 }
 
 type part struct {
-	text string // literal
-	v    vars.Var
-	kind kind
+	text  string // literal
+	v     vars.Var
+	kind  kind
+	blank bool // without a value it is empty and not "-"
 }
 
 type kind uint8
@@ -101,6 +102,10 @@ func nameAt(s string) (name string, n int) {
 func (f *Format) variable(name string) {
 	p := part{kind: variable}
 	switch name {
+	case "upstream_scheme", "upstream_host", "upstream_uri":
+		// APISIX's configuration of nginx sets these for every request.
+		p.v, _ = vars.Compile(name)
+		p.blank = true
 	case "time_local":
 		p.kind = timeLocal
 	case "time_iso8601":
@@ -159,7 +164,7 @@ func (f *Format) appendLine(dst, rec []byte) []byte {
 			n := int(binary.LittleEndian.Uint16(rec))
 			rec = rec[2:]
 			if n == 0 {
-				if f.escape == EscapeDefault {
+				if f.escape == EscapeDefault && !p.blank {
 					dst = append(dst, '-')
 				}
 				continue

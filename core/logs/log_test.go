@@ -41,6 +41,7 @@ func TestLines(t *testing.T) {
 	f("[$arg_none]", EscapeDefault, "[-]")
 	f("[$arg_none]", EscapeJSON, "[]")
 	f("[$arg_none]", EscapeNone, "[]")
+	f("[$upstream_uri]", EscapeDefault, "[]")
 	f("[$no_such]", EscapeDefault, "[-]")
 	f("$time_iso8601", EscapeDefault, time.Unix(0, 0).Format("2006-01-02T15:04:05-07:00"))
 	f("[$time_local] $arg_b", EscapeDefault, "["+time.Unix(0, 0).Format("02/Jan/2006:15:04:05 -0700")+"] c")
