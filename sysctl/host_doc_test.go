@@ -34,7 +34,9 @@ const docHead = `# The host
 Made from sysctl/settings.txt by ` + "`go test ./sysctl -run HostDoc -update`" + `; do not edit.
 
 What a host's kernel does before and after the gateway bounds what the gateway
-can do. The table below is applied by ` + "`sysctl/tune.sh`" + `:
+can do. ` + "`gw doctor`" + ` compares the host with the table below, and looks at accept
+queues, dropped connections, quotas and more; it changes nothing. The table is
+applied by ` + "`sysctl/tune.sh`" + `:
 
     sysctl/tune.sh --dry-run edge     what would change, and why
     sudo sysctl/tune.sh apply edge    change it; the old values are recorded
