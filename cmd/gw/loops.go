@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluicegw/sluice/core/listen"
+	"github.com/sluicegw/sluice/core/meter"
 )
 
 // dataStatus is what a data process reports of itself.
@@ -64,7 +65,10 @@ func (d *dataPlane) loops() []loopStatus {
 
 // Metrics implements proc.DataPlane.
 func (d *dataPlane) Metrics(w io.Writer) {
+	meter.Default.WriteMetrics(w)
 	d.server.WriteMetrics(w)
+	d.writeDashboardMetrics(w)
+	d.writeLogMetrics(w)
 	m := metricWriter{w: w, prefix: "sluice_"}
 	m.head("loop_busy_seconds_total", "counter", "Processor time of the loop's thread.")
 	for i, l := range d.loops() {
