@@ -50,7 +50,7 @@ type control struct {
 	standalone *admin.MemoryConfigs
 	servers    servers
 	metrics    metricsCache
-	rivals     rivals
+	indexes    indexes
 
 	ctx    context.Context // of everything that runs until the end
 	cancel context.CancelFunc
@@ -96,7 +96,7 @@ func (c *control) start(ctx context.Context) error {
 	c.feed = proc.NewFeed(proc.FeedOptions{Check: storeCheck(s, c.plugins, c.ring), Table: c.table, Log: c.log, Accepted: c.accepted, Changed: c.changed})
 	c.openJournal(s)
 	c.openLastGood(s)
-	c.followRivals(s)
+	c.followIndexes(s)
 	// Ports before processes: an address in use ends the start while nothing
 	// has begun.
 	if err := c.openServers(s); err != nil {

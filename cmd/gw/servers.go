@@ -144,6 +144,7 @@ func (c *control) adminOptions(s *conf.Settings) admin.Options {
 		ReloadPlugins: c.pushPlugins,
 		Journal:       c.afterChange,
 		Lint:          c.warnings,
+		Index:         c,
 		Log:           c.log,
 	}
 	if c.standalone != nil {

@@ -138,7 +138,7 @@ func checkDuplicateKey(d *draft, e *edit) error {
 			return nil
 		}
 		for _, kind := range []conf.Kind{conf.KindConsumer, conf.KindCredential} {
-			if err := d.each(kind, name, visit); err != nil {
+			if err := d.holders(kind, name, key, visit); err != nil {
 				return err
 			}
 		}
@@ -155,7 +155,7 @@ func isReference(text string) bool {
 // protect refuses to delete what another object uses.
 func (d *draft) protect(e *edit) error {
 	for _, users := range e.res.uses {
-		err := d.each(users.kind, e.id, func(id string, value map[string]any) error {
+		err := d.users(e, users.kind, func(id string, value map[string]any) error {
 			for _, use := range users.paths {
 				if holds(value, strings.Split(use.path, "."), e.id) {
 					return invalid(use.message, id)
@@ -168,6 +168,27 @@ func (d *draft) protect(e *edit) error {
 		}
 	}
 	return nil
+}
+
+// users visits the objects of a kind that may refer to the one of an edit.
+func (d *draft) users(e *edit, by conf.Kind, visit func(id string, value map[string]any) error) error {
+	if x := d.api.o.Index; x != nil {
+		// Those that the draft itself changes do not count.
+		if ids, ok := x.Users(d.ctx, e.res.kind, e.id, by, len(d.edits)+1); ok {
+			return d.some(by, ids, visit)
+		}
+	}
+	return d.each(by, e.id, visit)
+}
+
+// holders visits the objects of a kind that may hold a key of an auth plugin.
+func (d *draft) holders(by conf.Kind, plugin, key string, visit func(id string, value map[string]any) error) error {
+	if x := d.api.o.Index; x != nil {
+		if ids, ok := x.Holders(d.ctx, plugin, key, by); ok {
+			return d.some(by, ids, visit)
+		}
+	}
+	return d.each(by, plugin, visit)
 }
 
 func sortedNames(m map[string]any) []string {

@@ -124,6 +124,32 @@ func (d *draft) each(kind conf.Kind, mark string, visit func(id string, value ma
 			return err
 		}
 	}
+	return d.planned(kind, visit)
+}
+
+// some visits the named objects of a kind, and all that the draft itself
+// writes, as they will be.
+func (d *draft) some(kind conf.Kind, ids []string, visit func(id string, value map[string]any) error) error {
+	for _, id := range ids {
+		if _, ok := d.at[objectKey{kind, id}]; ok || d.goesAlong(&conf.Object{Kind: kind, ID: id}) {
+			continue
+		}
+		value, err := d.value(kind, id)
+		if err != nil {
+			return err
+		}
+		if value == nil {
+			continue
+		}
+		if err := visit(id, value); err != nil {
+			return err
+		}
+	}
+	return d.planned(kind, visit)
+}
+
+// planned visits what the draft writes.
+func (d *draft) planned(kind conf.Kind, visit func(id string, value map[string]any) error) error {
 	for _, e := range d.edits {
 		if e.res.kind == kind && e.after != nil {
 			if err := visit(e.id, e.after); err != nil {

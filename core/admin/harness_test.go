@@ -50,6 +50,9 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 	if change != nil {
 		change(&o)
 	}
+	if !listing {
+		o.Index = &storeIndex{o.Store, o.Keyring}
+	}
 	t.Cleanup(func() { _ = b.store.Close() })
 	b.api = New(o)
 	b.url = serve(t, b.api)

@@ -136,6 +136,9 @@ type Options struct {
 	// Lint, when set, may warn of an accepted or a trial change; the texts
 	// follow the Checker's warnings in the X-Sluice-Warnings header.
 	Lint func([]Change) []string
+	// Index, when set, spares reading whole collections for reference and
+	// duplicate checks.
+	Index Index
 	// ReloadPlugins, when set, re-reads the plugin list.
 	ReloadPlugins func(context.Context) error
 	// Log receives one line per refused key and per store fault.

@@ -52,6 +52,8 @@ type Feed struct {
 	turn  sync.Mutex
 	mu    sync.Mutex
 	known map[Key]*fed
+	// refused names the objects whose newest version was refused.
+	refused map[Key]struct{}
 	// seed holds last good versions of a former run, for objects that are
 	// broken at the first read.
 	seed map[Key]conf.Object
@@ -74,7 +76,7 @@ type fed struct {
 
 // NewFeed makes a feed.
 func NewFeed(opts FeedOptions) *Feed {
-	return &Feed{opts: opts, check: opts.Check, known: make(map[Key]*fed)}
+	return &Feed{opts: opts, check: opts.Check, known: make(map[Key]*fed), refused: make(map[Key]struct{})}
 }
 
 // Seed gives the last good configuration of a former run. Nothing of it is
@@ -339,11 +341,17 @@ func (f *Feed) merge(b *conf.Batch, list []checked) (out, accepted conf.Batch) {
 	next := f.known
 	if b.Full {
 		next = make(map[Key]*fed, len(list))
+		clear(f.refused)
 	}
 	for i := range list {
 		c := &list[i]
 		k := Key{c.raw.Kind, c.raw.ID}
 		was := f.known[k]
+		if c.err != nil || c.skip && was.refused != "" {
+			f.refused[k] = struct{}{}
+		} else {
+			delete(f.refused, k)
+		}
 		switch {
 		case c.raw.Deleted():
 			delete(next, k)
@@ -446,4 +454,17 @@ func (f *Feed) Warnings(k Key) []string {
 		return v.warnings
 	}
 	return nil
+}
+
+// Refused lists the ids of objects of a kind whose newest version was refused.
+func (f *Feed) Refused(kind conf.Kind) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ids []string
+	for k := range f.refused {
+		if k.Kind == kind {
+			ids = append(ids, k.ID)
+		}
+	}
+	return ids
 }

@@ -74,8 +74,14 @@ func TestBrokenObjectKeepsItsLastGoodVersion(t *testing.T) {
 	if st := w.Status(); len(st.Refused) != 2 || st.Refused[0].Rev != 2 {
 		t.Errorf("status %+v", st)
 	}
+	if got := w.Refused(conf.KindRoute); len(got) != 2 {
+		t.Errorf("refused are %q", got)
+	}
 	w.Sink(change(4, route("a", 4, "two")))
 	w.has("a", "TWO")
+	if got := w.Refused(conf.KindRoute); len(got) != 1 || got[0] != "b" {
+		t.Errorf("refused are %q", got)
+	}
 	if st := w.Status(); len(st.Refused) != 1 {
 		t.Errorf("status %+v", st)
 	}

@@ -44,7 +44,9 @@ type Etcd struct {
 	cluster       atomic.Uint64
 	objects       atomic.Int64
 	// accept carries the operator's word to Run.
-	accept  chan struct{}
+	accept chan struct{}
+	// nudge asks the watch for its progress.
+	nudge   chan struct{}
 	noticed noticeOnce
 }
 
@@ -70,6 +72,7 @@ func NewEtcd(cfg EtcdConfig) (*Etcd, error) {
 		base:   base,
 		probe:  probe,
 		accept: make(chan struct{}, 1),
+		nudge:  make(chan struct{}, 1),
 	}
 	e.noticed.log = cfg.Log
 	e.cluster.Store(cfg.Known.Cluster)

@@ -83,13 +83,16 @@ func (f *follower) watch(ctx context.Context, c *clientv3.Client) error {
 			if err := f.take(m, msgs); err != nil {
 				return err
 			}
+		case <-e.nudge:
+			// Somebody waits for the watch to have seen what is there.
+			if waiting.IsZero() && askProgress(stream) == nil {
+				waiting = time.Now()
+			}
 		case <-ask.C:
 			if !waiting.IsZero() && time.Since(waiting) > patience {
 				return errSilent
 			}
-			if err := stream.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_ProgressRequest{
-				ProgressRequest: &etcdserverpb.WatchProgressRequest{},
-			}}); err != nil {
+			if askProgress(stream) != nil {
 				// The cause comes from the receiving side, with its text.
 				continue
 			}
@@ -100,6 +103,52 @@ func (f *follower) watch(ctx context.Context, c *clientv3.Client) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func askProgress(stream etcdserverpb.Watch_WatchClient) error {
+	return stream.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_ProgressRequest{
+		ProgressRequest: &etcdserverpb.WatchProgressRequest{},
+	}})
+}
+
+// caughtUpPoll is how often CaughtUp looks.
+const caughtUpPoll = time.Millisecond
+
+// CaughtUp waits, until ctx ends, for everything up to a revision to be handed
+// to the sink, and tells whether it was. Where the newest changes of the store
+// lie outside of our prefix it asks the server.
+func (e *Etcd) CaughtUp(ctx context.Context, rev int64) bool {
+	if e.rev.Load() >= rev {
+		return true
+	}
+	select {
+	case e.nudge <- struct{}{}:
+	default:
+	}
+	tick := time.NewTicker(caughtUpPoll)
+	defer tick.Stop()
+	for e.rev.Load() < rev {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+// CatchUp asks etcd for its newest revision and waits, until ctx ends, for
+// everything up to there to be handed to the sink. It tells whether it was.
+func (e *Etcd) CatchUp(ctx context.Context) bool {
+	var rev int64
+	err := e.do(ctx, "read the revision", func(ctx context.Context, c *clientv3.Client) error {
+		resp, err := c.Get(ctx, e.layout.Raw(genIDKey), clientv3.WithKeysOnly())
+		if err == nil {
+			rev = resp.Header.Revision
+		}
+		return err
+	})
+	return err == nil && e.CaughtUp(ctx, rev)
 }
 
 // take handles a message and those that wait behind it, as one batch.
