@@ -408,7 +408,7 @@ func TestSenderWhomNobodyReadsHoldsFewBuffers(t *testing.T) {
 		defer close(done)
 		defer c.Close()
 		task.Sleep(int64(300 * time.Millisecond))
-		if s := c.s; s != nil && l.u.capped && s.rx.n > 4*BufSize {
+		if s := c.s; s != nil && l.u.CappedReceive && s.rx.n > 4*BufSize {
 			t.Errorf("%d bytes are held for a reader that does not read", s.rx.n)
 		}
 		got := make([]byte, 0, len(want))

@@ -51,7 +51,7 @@ func (l *Loop) turnEpoll() {
 		now := Clock()
 		l.noteStall(now - l.now)
 		if l.mayNap() {
-			n, errno = epollWaitRaw(l.ep.fd, &l.ep.events, min(1, l.wheel.wait(now)))
+			n, errno = epollWaitRaw(l.ep.fd, &l.ep.events, min(int(napLimit/1e6), l.wheel.wait(now)))
 		}
 		l.wake(now)
 	} else {

@@ -223,13 +223,13 @@ func (l *Loop) Stop() {
 func (l *Loop) Stopped() <-chan struct{} { return l.stopped }
 
 // napLimit is how long a loop may wait in the kernel without telling the Go
-// scheduler. A loop under load sleeps often and shortly. Told of that, the
-// scheduler takes its processor slot away after 10 ms of such sleeps, and its
-// monitor thread runs every 20 us from then on: a tenth of all the time spent.
-// A garbage collection that has to stop a napping thread interrupts it with a
-// signal, and at worst waits out the nap. So a loop whose last sleep was
-// shorter than this naps, and the one whose nap was too short sleeps.
-const napLimit = int64(time.Millisecond)
+// scheduler. A loop under load sleeps often and shortly. When it is told, the
+// scheduler takes the loop's processor slot away once such sleeps have gone on
+// for 10 ms, and its monitor thread runs every 20 us from then on, which was a
+// tenth of the time spent. A collection that has to stop a napping thread
+// interrupts it with a signal, and at worst waits out the nap. So a loop whose
+// last sleep was shorter than this naps, and one whose nap was too short sleeps.
+const napLimit = int64(4 * time.Millisecond)
 
 // mayNap tells whether the loop may nap now, which has a Post wake it. wake
 // must follow.

@@ -17,8 +17,9 @@ type sock struct {
 	gen  uint32
 	fd   int32 // -1 once its closing was submitted
 
-	state  uint16
-	flying uint8 // operations whose last completion has not come
+	state  uint32
+	size   uint32 // of the send in flight
+	flying uint8  // operations whose last completion has not come
 	rxErr  unix.Errno
 	txErr  unix.Errno
 
@@ -32,12 +33,14 @@ type sock struct {
 }
 
 const (
-	sockQueued     uint16 = 1 << iota // in the dirty list
+	sockQueued     uint32 = 1 << iota // in the dirty list
 	sockArmed                         // a receive or accept is in flight
 	sockOnce                          // that receive, or the next one, is not multishot
 	sockStop                          // the receive in flight is to end
 	sockStopping                      // and a cancel was submitted
 	sockSending                       // a send is in flight
+	sockSilent                        // of which only a failure is told
+	sockSlow                          // the last send did not go at once
 	sockDropSend                      // which is to be cancelled
 	sockDropping                      // and a cancel was submitted
 	sockConnecting                    // a connect is wanted or in flight
@@ -85,7 +88,7 @@ func (u *uring) want(s *sock) {
 }
 
 // attach gives c a record. state is what it begins with.
-func (u *uring) attach(c *Conn, state uint16) *sock {
+func (u *uring) attach(c *Conn, state uint32) *sock {
 	s := u.spare
 	if s == nil {
 		s = u.grow()

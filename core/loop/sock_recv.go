@@ -19,7 +19,7 @@ func (u *uring) armRecv(s *sock) {
 	e.Opcode, e.FD, e.Flags = ring.OpRecv, s.fd, ring.BufferSelect
 	if s.state&sockOnce == 0 {
 		e.Ioprio = ring.RecvMultishot
-		if u.capped {
+		if u.CappedReceive {
 			// At most one buffer of it in a turn.
 			e.Ioprio |= ring.RecvBundle
 			e.Len = BufSize

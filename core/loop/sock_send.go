@@ -17,7 +17,10 @@ const (
 	viewMin = 4 << 10
 )
 
-// send submits the first buffer of the queue.
+// send submits the first buffer of the queue. A socket nearly always has room
+// for it: then it is done when the kernel has taken the entry, and no
+// completion says so, only that it was not (the flags make a part of it or no
+// room a failure). Where that has happened the next send waits for room.
 func (u *uring) send(s *sock) {
 	b := s.tx.head
 	e := u.entry()
@@ -27,23 +30,51 @@ func (u *uring) send(s *sock) {
 	if b.next != nil || s.state&sockMore != 0 {
 		e.OpFlags |= unix.MSG_MORE
 	}
+	if u.SilentSend && s.state&sockSlow == 0 {
+		e.OpFlags |= unix.MSG_DONTWAIT | unix.MSG_WAITALL
+		e.Flags = ring.SkipSuccess
+		s.state |= sockSilent
+		u.sends = append(u.sends, s)
+		if b.view || b.next != nil || s.conn == nil || s.conn.wr != nil || s.state&sockFin != 0 {
+			u.eager = true
+		}
+	}
 	e.UserData = userData(opSend, s.gen, s.idx)
 	s.state |= sockSending
+	s.size = e.Len
 	u.began(s)
 }
 
-// sent is told how much of the first buffer the kernel has taken.
-func (u *uring) sent(s *sock, c *ring.CQE) {
+// settleSends takes those sends for done of which no failure was told. All
+// entries were taken by the kernel, and all completions seen that it had made
+// by then.
+func (u *uring) settleSends() {
+	for i, s := range u.sends {
+		u.sends[i] = nil
+		if s.state&sockSilent != 0 {
+			u.sent(s, int32(s.size))
+		}
+	}
+	u.sends = u.sends[:0]
+}
+
+// sent is told how much of the first buffer the kernel has taken, or why none.
+func (u *uring) sent(s *sock, res int32) {
 	u.done(s)
+	if res == int32(s.size) {
+		s.state &^= sockSlow
+	} else {
+		s.state |= sockSlow
+	}
 	b := s.tx.head
 	switch {
-	case c.Res >= 0:
+	case res >= 0:
 		s.moved = u.l.now
-		b.off += int(c.Res)
-		s.tx.n -= int(c.Res)
-	case c.Res == -int32(unix.ECANCELED), c.Res == -int32(unix.EINTR), c.Res == -int32(unix.EAGAIN):
+		b.off += int(res)
+		s.tx.n -= int(res)
+	case res == -int32(unix.ECANCELED), res == -int32(unix.EINTR), res == -int32(unix.EAGAIN):
 	default:
-		s.txErr = unix.Errno(-c.Res)
+		s.txErr = unix.Errno(-res)
 	}
 	over := b.Len() == 0
 	if s.state&sockDropSend != 0 || s.txErr != 0 {
@@ -53,7 +84,7 @@ func (u *uring) sent(s *sock, c *ring.CQE) {
 		s.tx.n -= b.Len()
 		s.tx.pop()
 	}
-	s.state &^= sockSending | sockDropSend | sockDropping
+	s.state &^= sockSending | sockSilent | sockDropSend | sockDropping
 	if s.tx.head != nil || s.conn == nil {
 		u.want(s)
 	} else if s.state&sockFin != 0 {

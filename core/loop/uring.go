@@ -16,6 +16,7 @@ import (
 type uring struct {
 	l    *Loop
 	ring *ring.Ring
+	ring.Features
 
 	socks  []*sock
 	spare  *sock
@@ -23,13 +24,15 @@ type uring struct {
 	dirty  sockList // those that want something
 	flying int      // operations whose last completion has not come
 
+	sends []*sock // whose send is taken for done unless a completion says otherwise
+	eager bool    // and whose end somebody waits for
+
 	rx      *ring.Bufs
 	lent    []*Buf   // by number: lent to the kernel for receiving
 	bids    []uint16 // free numbers
 	nLent   int
 	depth   int   // how many are to be lent
 	low     int   // the fewest that were, since adapt
-	capped  bool  // receives can be kept to one buffer at a time
 	short   bool  // they did not suffice in this turn
 	adaptAt int64 // when depth is looked at again
 
@@ -53,15 +56,15 @@ const (
 
 // newUring sets an engine up. It is enabled by the loop's own thread.
 func newUring(l *Loop, sq, cq uint32) (*uring, error) {
-	if err := ring.Available(); err != nil {
+	offers, err := ring.Probe()
+	if err != nil {
 		return nil, err
 	}
 	r, err := ring.New(sq, cq)
 	if err != nil {
 		return nil, err
 	}
-	u := &uring{l: l, ring: r, depth: minDepth, low: minDepth, lent: make([]*Buf, maxDepth)}
-	u.capped = ring.Capped()
+	u := &uring{l: l, ring: r, Features: offers, depth: minDepth, low: minDepth, lent: make([]*Buf, maxDepth)}
 	if u.rx, err = ring.NewBufs(r, 0, maxDepth); err != nil {
 		r.Close()
 		return nil, err
@@ -103,35 +106,55 @@ func userData(op uint8, gen, idx uint32) uint64 {
 // turnUring handles one batch of completions.
 func (l *Loop) turnUring() {
 	u := l.u
+	u.eager = len(u.sends) > 0
 	u.flush()
-	if u.ring.Unsubmitted() > 0 || u.ring.Pressing() {
-		u.check(u.ring.Submit())
+	if l.naps && !u.eager && len(l.ready) == 0 && u.ring.Idle() {
+		// Fast path: one call submits what this turn has made, and takes what
+		// is there or comes soon.
+		now := Clock()
+		l.noteStall(now - l.now)
+		if l.mayNap() {
+			u.check(u.ring.Nap(min(napLimit, int64(l.wheel.wait(now))*1e6)))
+		}
+		l.wake(now)
+	} else {
+		if u.ring.Unsubmitted() > 0 || u.ring.Pressing() {
+			u.check(u.ring.Submit())
+		}
+		l.now = u.sleepIfIdle()
 	}
-	now := Clock()
-	l.noteStall(now - l.now)
-	if u.ring.Idle() && len(l.ready) == 0 {
-		u.sleep(now)
-		now = Clock()
-	}
-	l.now = now
-	l.stats.TurnStart.Store(now)
+	quiet := u.quiet()
+	l.stats.TurnStart.Store(l.now)
 	l.stats.Turns.Store(l.stats.Turns.Load() + 1)
 	u.reap()
+	if quiet && len(u.sends) > 0 {
+		u.settleSends()
+	}
 	l.afterEvents()
 }
 
-// sleep is Loop.sleep for this engine.
-func (u *uring) sleep(now int64) {
+// quiet tells whether the kernel has taken all entries and told all that it
+// had to tell of them.
+func (u *uring) quiet() bool { return u.ring.Unsubmitted() == 0 && !u.ring.Overflown() }
+
+// sleepIfIdle waits, with the scheduler told, until a completion, the next
+// timer or a Post, unless there is something to do. It returns the time.
+func (u *uring) sleepIfIdle() int64 {
 	l := u.l
-	l.post.asleep.Store(true)
-	if !l.post.pending.Load() && !l.stop.Load() {
+	now := Clock()
+	l.noteStall(now - l.now)
+	if !u.ring.Idle() || len(l.ready) > 0 || len(u.sends) > 0 {
+		return now
+	}
+	if l.mayNap() {
 		if ms := l.wheel.wait(now); ms > 0 {
 			l.stats.Waits.Store(l.stats.Waits.Load() + 1)
 			l.stats.TurnStart.Store(0)
 			u.check(u.ring.Wait(int64(ms) * 1e6))
 		}
 	}
-	l.post.asleep.Store(false)
+	l.wake(now)
+	return l.now
 }
 
 func (u *uring) check(e unix.Errno) {
@@ -181,7 +204,7 @@ func (u *uring) complete(c *ring.CQE) {
 	case opRecv:
 		u.received(s, c)
 	case opSend:
-		u.sent(s, c)
+		u.sent(s, c.Res)
 	case opConnect:
 		u.connected(s, c)
 	case opAccept:
@@ -306,7 +329,11 @@ func (u *uring) close() {
 		if u.ring.Idle() {
 			u.check(u.ring.Wait(10e6))
 		}
+		quiet := u.quiet()
 		u.reap()
+		if quiet {
+			u.settleSends()
+		}
 	}
 	if u.flying > 0 {
 		// The kernel may still write to these: they must never be freed.

@@ -146,16 +146,15 @@ func TestFewerBuffersAreLentWhenFewAreNeeded(t *testing.T) {
 func settled(t *testing.T, l *Loop, listeners int) {
 	t.Helper()
 	do(t, l, func(task *Task) {
-		wait(t, task, "all operations of closed connections end", func() bool { return l.u.flying == listeners })
-		open := 0
-		for _, s := range l.u.socks {
-			if s.fd >= 0 || s.conn != nil {
-				open++
+		wait(t, task, "all operations of closed connections end and their records are free", func() bool {
+			open := 0
+			for _, s := range l.u.socks {
+				if s.fd >= 0 || s.conn != nil {
+					open++
+				}
 			}
-		}
-		if open != listeners {
-			t.Errorf("%d records are in use, want %d", open, listeners)
-		}
+			return l.u.flying == listeners && open == listeners
+		})
 	})
 }
 

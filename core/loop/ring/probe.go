@@ -5,38 +5,44 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Available tells, by trying it once per process, whether the kernel offers
-// all that the engine needs; else why not.
-func Available() error {
-	_, err := available()
-	return err
+// Features are what some kernels do and others do not.
+type Features struct {
+	// CappedReceive: a multishot receive with RecvBundle keeps to its length
+	// as the most that it takes at a time; without, it may fill dozens of
+	// buffers before others get their turn.
+	CappedReceive bool
+	// SilentSend: a send that neither waits nor may be short (MSG_DONTWAIT and
+	// MSG_WAITALL), of which only a failure is told, tells it before the call
+	// that submits it returns; no word means that all is sent.
+	SilentSend bool
 }
 
-// Capped tells whether a multishot receive with RecvBundle keeps to its length
-// as the most that it takes at a time; without, it may fill dozens of buffers
-// before others get their turn.
-func Capped() bool {
-	capped, _ := available()
-	return capped
-}
+// Probe tells, by trying it once per process, what the kernel offers. The error
+// says why the engine cannot work here.
+func Probe() (Features, error) { return features() }
 
-var available = sync.OnceValues(func() (capped bool, err error) {
+var features = sync.OnceValues(func() (f Features, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		// The rings belong to a thread, which ends with this goroutine.
 		runtime.LockOSThread()
-		if err = probe(receiveTwice); err == nil {
-			err = probe((*Ring).probeAccept)
+		if err = probe(receiveTwice); err != nil {
+			return
 		}
-		capped = err == nil && probe(receiveCapped) == nil
+		if err = probe((*Ring).probeAccept); err != nil {
+			return
+		}
+		f.CappedReceive = probe(receiveCapped) == nil
+		f.SilentSend = probe(sendSilent) == nil
 	}()
 	<-done
-	return capped, err
+	return f, err
 })
 
 // probe tries f on a ring of its own: flags that the kernel merely ignores
@@ -115,6 +121,44 @@ func receiveCapped(r *Ring) error {
 	}
 	if !r.Idle() {
 		return errors.New("the length was not kept to")
+	}
+	return nil
+}
+
+// sendSilent sends a little, and then more than the socket takes.
+func sendSilent(r *Ring) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	mem := make([]byte, 4<<20)
+	send := func(n int) (int32, bool, error) {
+		e := r.Get()
+		e.Opcode, e.FD, e.Flags, e.Len = OpSend, int32(pair[0]), SkipSuccess, uint32(n)
+		e.Addr = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem))))
+		e.OpFlags = unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT | unix.MSG_WAITALL
+		if e := r.Submit(); e != 0 {
+			return 0, false, e
+		}
+		head, tail := r.Completions()
+		if head == tail {
+			return 0, false, nil
+		}
+		res := r.At(head).Res
+		r.Seen(tail)
+		return res, true, nil
+	}
+	defer runtime.KeepAlive(mem)
+	if _, told, err := send(1); err != nil || told {
+		return fmt.Errorf("a send that went: told %t, %w", told, err)
+	}
+	if res, told, err := send(len(mem)); err != nil || !told || res <= 0 || int(res) >= len(mem) {
+		return fmt.Errorf("a send that went in part: told %t, result %d, %w", told, res, err)
+	}
+	if res, told, err := send(1000); err != nil || !told || res != -int32(unix.EAGAIN) {
+		return fmt.Errorf("a send without room: told %t, result %d, %w", told, res, err)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ package ring
 
 import (
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"unsafe"
 
@@ -196,14 +195,25 @@ func (r *Ring) Submit() unix.Errno {
 // Wait submits and then sleeps until a completion comes, for at most ns
 // nanoseconds, with the Go scheduler told. ETIME says that the time is over.
 func (r *Ring) Wait(ns int64) unix.Errno {
-	atomic.StoreUint32(r.sqTail, r.tail)
-	n := r.tail - atomic.LoadUint32(r.sqHead)
-	r.ts = unix.NsecToTimespec(ns)
-	r.arg.ts = uint64(uintptr(unsafe.Pointer(&r.ts)))
+	n := r.prepareWait(ns)
 	_, _, e := unix.Syscall6(unix.SYS_IO_URING_ENTER, r.enterFD, uintptr(n), 1, enterGetEvents|enterExtArg|r.enterFlags,
 		uintptr(unsafe.Pointer(&r.arg)), unsafe.Sizeof(r.arg))
-	runtime.KeepAlive(r)
 	return e
+}
+
+// Nap is Wait without telling the scheduler: for short times.
+func (r *Ring) Nap(ns int64) unix.Errno {
+	n := r.prepareWait(ns)
+	_, _, e := unix.RawSyscall6(unix.SYS_IO_URING_ENTER, r.enterFD, uintptr(n), 1, enterGetEvents|enterExtArg|r.enterFlags,
+		uintptr(unsafe.Pointer(&r.arg)), unsafe.Sizeof(r.arg))
+	return e
+}
+
+func (r *Ring) prepareWait(ns int64) uint32 {
+	atomic.StoreUint32(r.sqTail, r.tail)
+	r.ts = unix.NsecToTimespec(ns)
+	r.arg.ts = uint64(uintptr(unsafe.Pointer(&r.ts)))
+	return r.tail - atomic.LoadUint32(r.sqHead)
 }
 
 // Completions gives the positions of the completions that are there: from head

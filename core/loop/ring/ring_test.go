@@ -2,9 +2,10 @@ package ring
 
 import "testing"
 
-func TestAvailable(t *testing.T) {
-	if err := Available(); err != nil {
-		t.Fatal(err)
+func TestProbe(t *testing.T) {
+	f, err := Probe()
+	if err != nil {
+		t.Skip(err)
 	}
-	t.Log("receives keep to a length:", Capped())
+	t.Logf("%+v", f)
 }
