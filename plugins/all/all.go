@@ -26,6 +26,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/mocking"             // mocking
 	_ "github.com/sluicegw/sluice/plugins/multiauth"           // multi-auth
 	_ "github.com/sluicegw/sluice/plugins/prometheus"          // prometheus
+	_ "github.com/sluicegw/sluice/plugins/proxymirror"         // proxy-mirror
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
 	_ "github.com/sluicegw/sluice/plugins/realip"              // real-ip
 	_ "github.com/sluicegw/sluice/plugins/redirect"            // redirect

@@ -63,6 +63,9 @@ func TestBodies(t *testing.T) {
 		g.Route(up, fmt.Sprintf(`{"brotli":{"comp_level":%d}}`, level))
 		for _, chunked := range []string{"", "1"} {
 			for _, size := range []int{20, 1000, 65_536, 100_000, 1_000_000} {
+				if level == 11 && size > 100_000 {
+					continue // a matter of seconds
+				}
 				resp, got := g.Get(fmt.Sprintf("/?size=%d&chunked=%s", size, chunked), "Accept-Encoding: br")
 				if resp.Header.Get("Content-Encoding") != "br" || resp.Header.Get("Content-Length") != "" {
 					t.Fatalf("level %d, size %d: %v", level, size, resp.Header)
