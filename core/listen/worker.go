@@ -119,7 +119,7 @@ func (w *worker) newExchange() *exchange {
 	if x == nil {
 		x = &exchange{w: w}
 		x.Stream = x
-		x.Loop, x.Watch = w.loop, &w.watch
+		x.Loop, x.Watch, x.Inner = w.loop, &w.watch, w
 		x.Ctx.Reset()
 		return x
 	}

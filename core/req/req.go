@@ -91,8 +91,10 @@ type Ctx struct {
 	// ConnID numbers the connection within the process.
 	ConnID uint64
 
-	Stream Stream     // the client's side
-	Task   *loop.Task // the coroutine that runs the request
+	Stream Stream      // the client's side
+	Inner  InnerServer // serves requests that this one brings along
+	Parent *Ctx        // the request that brought this one along, nil for those of clients
+	Task   *loop.Task  // the coroutine that runs the request
 	Loop   *loop.Loop
 
 	// Chunk is the piece of the response body that body_filter works on; a
@@ -308,6 +310,7 @@ func (c *Ctx) Reset() {
 	}
 	c.used, c.bodySlots = 0, 0
 	c.exitBody, c.exitType = nil, ""
+	c.Parent = nil
 	c.Stage = ""
 	c.Chunk, c.ChunkLast, c.ChunkBad = nil, false, false
 }
