@@ -6,6 +6,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/apibreaker"          // api-breaker
 	_ "github.com/sluicegw/sluice/plugins/attachconsumerlabel" // attach-consumer-label
 	_ "github.com/sluicegw/sluice/plugins/basicauth"           // basic-auth
+	_ "github.com/sluicegw/sluice/plugins/batchrequests"       // batch-requests
 	_ "github.com/sluicegw/sluice/plugins/brotli"              // brotli
 	_ "github.com/sluicegw/sluice/plugins/clientcontrol"       // client-control
 	_ "github.com/sluicegw/sluice/plugins/consumerrestriction" // consumer-restriction
@@ -28,6 +29,7 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/prometheus"          // prometheus
 	_ "github.com/sluicegw/sluice/plugins/proxymirror"         // proxy-mirror
 	_ "github.com/sluicegw/sluice/plugins/proxyrewrite"        // proxy-rewrite
+	_ "github.com/sluicegw/sluice/plugins/publicapi"           // public-api
 	_ "github.com/sluicegw/sluice/plugins/realip"              // real-ip
 	_ "github.com/sluicegw/sluice/plugins/redirect"            // redirect
 	_ "github.com/sluicegw/sluice/plugins/refererrestriction"  // referer-restriction
