@@ -261,8 +261,8 @@ func TestSendTimesOutWithoutProgressOnly(t *testing.T) {
 				b := l.GetBuf()
 				b.Extend(BufSize)
 				var err error
-				for i := 0; i < 60 && err == nil; i++ {
-					err = c.Send(task, b.Bytes(), int64(300*time.Millisecond))
+				for i := 0; i < 20 && err == nil; i++ {
+					err = c.Send(task, b.Bytes(), int64(time.Second))
 				}
 				l.PutBuf(b)
 				result <- err
@@ -281,7 +281,7 @@ func TestSendTimesOutWithoutProgressOnly(t *testing.T) {
 					// silent for that time.
 					tick := time.NewTicker(20 * time.Millisecond)
 					defer tick.Stop()
-					buf := make([]byte, 2<<10)
+					buf := make([]byte, 1<<10)
 					for n := 0; n < 100; n++ {
 						select {
 						case <-tick.C:

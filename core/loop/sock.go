@@ -183,26 +183,29 @@ func (u *uring) began(s *sock) {
 }
 
 // detach takes s from its Conn: the owner has closed it. What is queued is
-// still sent, unless drop is set.
+// still sent, unless drop is set. Tasks that wait in Send may run.
 func (u *uring) detach(s *sock, drop bool) {
 	s.conn = nil
 	u.dropReceived(s)
 	s.state |= sockStop
-	if drop || s.state&(sockConnecting|sockListen) != 0 || s.txErr != 0 || u.stopping || s.tx.hasView() {
+	u.want(s)
+	if drop || s.state&(sockConnecting|sockListen) != 0 || s.txErr != 0 || u.stopping {
 		u.abandon(s)
-	} else if s.tx.head != nil {
+		return
+	}
+	u.dropViews(s)
+	if s.tx.head != nil {
 		s.since = u.l.now
 		u.linger(s)
 	}
-	u.want(s)
 }
 
 // abandon drops what s was still to send.
 func (u *uring) abandon(s *sock) {
 	if s.state&sockSending != 0 {
 		s.state |= sockDropSend
-		u.want(s)
 	}
+	u.want(s)
 	u.dropQueued(s)
 }
 

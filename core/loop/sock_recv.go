@@ -191,12 +191,3 @@ func (q *bufQueue) add(l *Loop, b *Buf) {
 	}
 	q.push(b)
 }
-
-func (q *bufQueue) hasView() bool {
-	for b := q.head; b != nil; b = b.next {
-		if b.view {
-			return true
-		}
-	}
-	return false
-}

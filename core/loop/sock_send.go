@@ -127,15 +127,43 @@ func (u *uring) release(b *Buf) {
 
 // dropQueued takes out what is not being sent at this moment.
 func (u *uring) dropQueued(s *sock) {
-	var keep *Buf
 	if s.state&sockSending != 0 {
-		keep = s.tx.pop()
+		u.cut(s, s.tx.head)
+	} else {
+		u.cut(s, nil)
 	}
+}
+
+// dropViews takes the first view out, whose task is to return, and what stands
+// behind it: the stream has a hole.
+func (u *uring) dropViews(s *sock) {
+	var last *Buf
+	for b := s.tx.head; b != nil; b = b.next {
+		if b.view {
+			if b == s.tx.head && s.state&sockSending != 0 {
+				s.state |= sockDropSend
+				last = b
+			}
+			u.cut(s, last)
+			return
+		}
+		last = b
+	}
+}
+
+// cut takes out what stands behind last; nil takes out everything. Tasks that
+// lent some of it run.
+func (u *uring) cut(s *sock, last *Buf) {
 	b := s.tx.head
-	s.tx = bufQueue{}
-	if keep != nil {
-		s.tx.push(keep)
-		s.tx.n = keep.Len()
+	if last != nil {
+		b = last.next
+		last.next = nil
+	} else {
+		s.tx.head = nil
+	}
+	s.tx.tail = last
+	for x := b; x != nil; x = x.next {
+		s.tx.n -= x.Len()
 	}
 	for b != nil {
 		next := b.next
@@ -238,7 +266,8 @@ func (c *Conn) lendRing(t *Task, p []byte, silence int64, more bool) error {
 			continue // it moves, slowly
 		}
 		failed = ErrTimeout
-		u.withdraw(s, v)
+		u.dropViews(s)
+		u.want(s)
 	}
 	left := v.Len()
 	v.off, v.end = 0, 0
@@ -255,17 +284,6 @@ func (c *Conn) lendRing(t *Task, p []byte, silence int64, more bool) error {
 		return ioError("send", s.txErr)
 	}
 	return ErrClosed
-}
-
-// withdraw takes v out of the queue, now or when the kernel lets go of it. What
-// stands behind it goes too: the stream has a hole.
-func (u *uring) withdraw(s *sock, v *Buf) {
-	if s.tx.head == v && s.state&sockSending != 0 {
-		s.state |= sockDropSend
-		u.want(s)
-		return
-	}
-	u.dropQueued(s)
 }
 
 // awaitProgress parks t until there is room in the queue, for as long as the

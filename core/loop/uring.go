@@ -319,14 +319,15 @@ func (u *uring) close() {
 		s := u.socks[i]
 		if s.conn != nil {
 			s.conn.Close()
+		} else if s.fd >= 0 || s.flying > 0 {
+			u.abandon(s)
 		}
-		u.abandon(s)
 	}
 	end := Clock() + int64(stopGrace)
-	for u.flying > 0 && Clock() < end {
+	for (u.flying > 0 || u.dirty.head != nil) && Clock() < end {
 		u.flush()
 		u.check(u.ring.Submit())
-		if u.ring.Idle() {
+		if u.ring.Idle() && u.flying > len(u.sends) {
 			u.check(u.ring.Wait(10e6))
 		}
 		quiet := u.quiet()
