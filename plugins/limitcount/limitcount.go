@@ -52,6 +52,7 @@ type ruleConfig struct {
 // plugin is a compiled instance.
 type plugin struct {
 	table    *state.Table
+	remote   *remote // nil: policy local
 	take     func(t *state.Table, h state.Hash, limit, cost uint32, window, now int64) state.Window
 	rules    []rule
 	many     bool // rules, of which those without a key are left out
@@ -65,6 +66,7 @@ type plugin struct {
 // rule is one limit.
 type rule struct {
 	scope  state.Scope
+	suffix string // tells the rules' keys in Redis apart
 	key    *limit.Key
 	text   *vars.Template // the key of one of many rules
 	count  limit.Number
@@ -158,21 +160,31 @@ func newPlugin(c *config, raw json.RawMessage, env *chain.Env) (*plugin, error) 
 	if c.Group != nil {
 		identity = []string{name, "group", *c.Group}
 	}
+	prefix := "/" + env.Owner + ":" + limit.Digest(raw)
+	if c.Group != nil {
+		prefix = *c.Group
+	}
+	var err error
+	if p.remote, err = newRemote(c, raw, env, prefix); err != nil {
+		return nil, err
+	}
 	rules := c.Rules
 	if !p.many {
 		rules = []ruleConfig{{Count: c.Count, TimeWindow: c.TimeWindow, Key: c.Key}}
 	}
 	for i, rc := range rules {
 		r := rule{}
-		var err error
 		if r.count, err = limit.ParseNumber(rc.Count); err != nil {
+			p.remote.close()
 			return nil, fmt.Errorf("count: %w", err)
 		}
 		if r.window, err = limit.ParseNumber(rc.TimeWindow); err != nil {
+			p.remote.close()
 			return nil, fmt.Errorf("time_window: %w", err)
 		}
 		if p.many {
 			r.text = vars.CompileTemplate(rc.Key)
+			r.suffix = ":" + strconv.Itoa(i+1)
 			prefix := rc.Prefix
 			if prefix == "" {
 				prefix = strconv.Itoa(i + 1)
@@ -187,6 +199,12 @@ func newPlugin(c *config, raw json.RawMessage, env *chain.Env) (*plugin, error) 
 		p.rules = append(p.rules, r)
 	}
 	return p, nil
+}
+
+// Close implements io.Closer.
+func (p *plugin) Close() error {
+	p.remote.close()
+	return nil
 }
 
 // Access implements chain.Accesser.
@@ -235,7 +253,15 @@ func (p *plugin) limit(ctx *req.Ctx, r *rule, key []byte, count, seconds int64) 
 	if seconds < maxWindow/1000 {
 		window = seconds * 1000
 	}
-	w := p.take(p.table, r.scope.Hash(key), uint32(min(count, state.MaxLimit)), 1, window, ctx.Wall/1e6)
+	var w state.Window
+	if h := r.scope.Hash(key); p.remote == nil {
+		w = p.take(p.table, h, uint32(min(count, state.MaxLimit)), 1, window, ctx.Wall/1e6)
+	} else {
+		var err error
+		if w, err = p.remote.take(ctx, p.table, h, key[state.KeyRoom:], r, count, window); err != nil {
+			w.Outcome = state.Full // it cannot be counted
+		}
+	}
 	if w.Outcome == state.Full {
 		if p.degrade {
 			return req.Continue
