@@ -8,7 +8,7 @@ ROUNDS ?= 5
 SCENARIO ?= plain
 
 .DEFAULT_GOAL := help
-.PHONY: help run build packages test check race fuzz bench pgo go
+.PHONY: help run build release packages test check race fuzz bench pgo go
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ run: build ## build bin/gw and run it here: no configuration needed, etcd includ
 
 build: go ## build bin/gw
 	$(GO) build -trimpath -o $(BIN) ./cmd/gw
+
+release: go ## build bin/gw with the compiler's profile: some minutes for a few per cent of user time
+	$(GO) build -trimpath -pgo=bench/default.pgo -o $(BIN) ./cmd/gw
 
 packages: ## install the Debian packages that the tests use, or say which are missing
 	@.ci/packages
@@ -48,4 +51,4 @@ bench: build ## measure CPU time per request beside nginx and HAProxy (installs 
 	$(GO) run ./bench -gw $(BIN) -rounds $(ROUNDS) -scenario $(SCENARIO)
 
 pgo: go ## make the compiler's profile anew, from a mix of requests through the whole data path
-	$(GO) test -run '^$$' -bench Pipeline -benchtime 30s -cpu 4 -cpuprofile cmd/gw/default.pgo -o $$(mktemp -d)/test ./test/gateway
+	$(GO) test -run '^$$' -bench Pipeline -benchtime 30s -cpu 4 -cpuprofile bench/default.pgo -o $$(mktemp -d)/test ./test/gateway

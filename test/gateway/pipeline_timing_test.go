@@ -27,7 +27,7 @@ func BenchmarkPipeline(b *testing.B) {
 	g.Put(conf.KindRoute, "chunked", `{"uri":"/chunked/*","upstream_id":"2"}`)
 	g.Put(conf.KindRoute, "plugins", `{"uri":"/api/*","host":"*.example.com","upstream_id":"1","plugins":{
 		"key-auth":{},"limit-count":{"count":1000000000,"time_window":60,"key":"remote_addr"},
-		"proxy-rewrite":{"headers":{"set":{"X-Api":"v1 $remote_addr"}}}}}`)
+		"cors":{},"prometheus":{},"proxy-rewrite":{"headers":{"set":{"X-Api":"v1 $remote_addr"}}}}}`)
 	for i := range 2000 {
 		g.Put(conf.KindRoute, fmt.Sprint(i), fmt.Sprintf(`{"uri":"/service%d/v1/*","methods":["GET","POST"],"upstream_id":"1"}`, i))
 	}
