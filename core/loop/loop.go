@@ -27,7 +27,7 @@ type Config struct {
 	// Engine is how the loop speaks to the kernel: EngineUring, EngineEpoll, or
 	// EngineAuto, which is io_uring where the kernel offers all that is needed
 	// (Linux 6.1; containers often forbid it) and else epoll. Default
-	// EngineEpoll.
+	// EngineAuto.
 	Engine string
 	// MaxAwait bounds the background goroutines that run Await functions for
 	// this loop at one time. Default 256.
@@ -127,7 +127,7 @@ func New(cfg Config) (*Loop, error) {
 	}
 	switch cfg.Engine {
 	case "":
-		cfg.Engine = EngineEpoll
+		cfg.Engine = EngineAuto
 	case EngineAuto, EngineEpoll, EngineUring:
 	default:
 		return nil, fmt.Errorf("loop %d: unknown engine %q: want auto, epoll or uring", cfg.ID, cfg.Engine)

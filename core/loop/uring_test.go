@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluicegw/sluice/core/loop/ring"
 )
 
 // needUring skips a test of the engine itself in the other engine's run.
@@ -29,6 +31,14 @@ func needUring(t *testing.T) {
 // startSmall is start with queues of the given sizes.
 func startSmall(t testing.TB, sq, cq uint32) *Loop {
 	t.Helper()
+	offers, _ := ring.Probe()
+	return startWith(t, sq, cq, offers)
+}
+
+// startWith is start with queues of the given sizes on a kernel that offers
+// nothing else.
+func startWith(t testing.TB, sq, cq uint32, offers ring.Features) *Loop {
+	t.Helper()
 	l, err := New(Config{CPU: -1, Engine: EngineEpoll})
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +48,7 @@ func startSmall(t testing.TB, sq, cq uint32) *Loop {
 	if l.u, err = newUring(l, sq, cq); err != nil {
 		t.Fatal(err)
 	}
+	l.u.Features = offers
 	go func() {
 		if err := l.Run(); err != nil {
 			t.Error(err)
@@ -443,6 +454,7 @@ func TestRandomTraffic(t *testing.T) {
 	t.Run("normal", func(t *testing.T) { run(t, start(t)) })
 	if engine == EngineUring {
 		t.Run("small queues", func(t *testing.T) { run(t, startSmall(t, 8, 16)) })
+		t.Run("Linux 6.1", func(t *testing.T) { run(t, startWith(t, sqEntries, cqEntries, ring.Features{})) })
 	}
 }
 
@@ -564,6 +576,20 @@ func TestEngineIsChosen(t *testing.T) {
 	if engine == EngineUring {
 		f(EngineUring, EngineUring)
 		f(EngineAuto, EngineUring)
+	}
+	refused := errors.New("forbidden here")
+	probeRing = func() (ring.Features, error) { return ring.Features{}, refused }
+	defer func() { probeRing = ring.Probe }()
+	f(EngineAuto, EngineEpoll)
+	l, err := New(Config{CPU: -1, Engine: EngineAuto})
+	if err != nil || l.Fallback() != refused {
+		t.Errorf("the reason for epoll is %v, %v", l.Fallback(), err)
+	}
+	go l.Run()
+	l.Stop()
+	<-l.Stopped()
+	if _, err := New(Config{Engine: EngineUring}); !errors.Is(err, refused) {
+		t.Errorf("io_uring where there is none gives %v", err)
 	}
 	if _, err := New(Config{Engine: "kqueue"}); err == nil || !strings.Contains(err.Error(), "kqueue") {
 		t.Errorf("an unknown engine gives %v", err)
