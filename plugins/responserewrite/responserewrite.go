@@ -100,6 +100,10 @@ func (p *plugin) HeaderFilter(ctx *req.Ctx) {
 		return
 	}
 	resp := &ctx.Resp
+	if resp.StatusCode == 101 {
+		p.fields.apply(ctx) // the rest would break the switch of protocols
+		return
+	}
 	if p.status != 0 {
 		resp.SetStatus(p.status)
 	}
