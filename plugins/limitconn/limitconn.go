@@ -48,6 +48,7 @@ type ruleConfig struct {
 // plugin is a compiled instance.
 type plugin struct {
 	table       *state.Table
+	remote      *remote // nil: policy local
 	rules       []rule
 	degrade     bool
 	onlyDefault bool
@@ -57,11 +58,12 @@ type plugin struct {
 
 // rule is one limit.
 type rule struct {
-	scope state.Scope
-	key   *limit.Key
-	text  *vars.Template // the key of one of many rules
-	conn  limit.Number
-	burst limit.Number
+	scope  state.Scope
+	suffix string // tells the rules' keys in Redis apart
+	key    *limit.Key
+	text   *vars.Template // the key of one of many rules
+	conn   limit.Number
+	burst  limit.Number
 	// unit is the delay of a request that has one too many before it, in
 	// nanoseconds. It follows how long requests take.
 	unit atomic.Int64
@@ -84,6 +86,16 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 	if env.State != nil {
 		p.table = env.State.Conns
 	}
+	var err error
+	if p.remote, err = newRemote(raw, env); err != nil {
+		return nil, err
+	}
+	done := false
+	defer func() {
+		if !done {
+			_ = p.Close()
+		}
+	}()
 	many := c.Rules != nil
 	if many && len(c.Conn) > 0 {
 		return nil, errors.New("conn/burst and rules cannot be specified at the same time")
@@ -97,7 +109,6 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 	p.rules = make([]rule, len(rules))
 	for i, rc := range rules {
 		r := &p.rules[i]
-		var err error
 		if r.conn, err = limit.ParseNumber(rc.Conn); err != nil {
 			return nil, fmt.Errorf("conn: %w", err)
 		}
@@ -109,7 +120,7 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 				return nil, fmt.Errorf("duplicate key '%s' in rules", rc.Key)
 			}
 			seen[rc.Key] = true
-			r.text = vars.CompileTemplate(rc.Key)
+			r.text, r.suffix = vars.CompileTemplate(rc.Key), ":"+strconv.Itoa(i+1)
 		} else {
 			r.key = limit.NewKey(rc.Key, c.KeyType)
 		}
@@ -118,7 +129,16 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 			r.scope = p.table.Scope(name, env.Owner, digest, strconv.Itoa(i))
 		}
 	}
+	done = true
 	return p, nil
+}
+
+// Close implements io.Closer.
+func (p *plugin) Close() error {
+	if p.remote != nil {
+		p.remote.client.Close()
+	}
+	return nil
 }
 
 // held is what one request is counted in, by all instances of the plugin that
@@ -129,10 +149,12 @@ type held struct {
 
 // hold is one count.
 type hold struct {
-	p     *plugin
-	r     *rule
-	conn  *state.Conn
-	delay int64 // nanoseconds that the request was held back
+	p    *plugin
+	r    *rule
+	conn *state.Conn
+	// key and member are set instead of conn for a count in Redis.
+	key, member string
+	delay       int64 // nanoseconds that the request was held back
 }
 
 var spare = sync.Pool{New: func() any { return new(held) }}
@@ -177,7 +199,15 @@ func (p *plugin) Access(ctx *req.Ctx) req.Verdict {
 
 func (p *plugin) enter(ctx *req.Ctx, r *rule, key []byte, conn, burst int64) req.Verdict {
 	most := uint32(min(conn+burst, math.MaxUint32))
-	c, n, outcome := p.table.Acquire(r.scope.Hash(key), most, ctx.Wall/1e6)
+	var o hold
+	var n uint32
+	var outcome state.Outcome
+	if p.remote == nil {
+		o.conn, n, outcome = p.table.Acquire(r.scope.Hash(key), most, ctx.Wall/1e6)
+	} else {
+		o.key = p.remote.prefix + r.suffix + ":" + string(key[state.KeyRoom:])
+		o.member, n, outcome = p.remote.enter(ctx, o.key, most)
+	}
 	switch outcome {
 	case state.Rejected:
 		return ctx.Exit(p.code, p.body, limit.TextPlain)
@@ -192,13 +222,14 @@ func (p *plugin) enter(ctx *req.Ctx, r *rule, key []byte, conn, burst int64) req
 		// One unit for every full set of conn requests before this one.
 		delay = min(r.unit.Load()*((int64(n)-1)/conn), maxDelay)
 	}
-	if c != nil {
+	if o.conn != nil || o.member != "" {
 		h, _ := ctx.Slot(me.Slot()).(*held)
 		if h == nil {
 			h = spare.Get().(*held)
 			ctx.SetSlot(me.Slot(), h)
 		}
-		h.list = append(h.list, hold{p, r, c, delay})
+		o.p, o.r, o.delay = p, r, delay
+		h.list = append(h.list, o)
 	}
 	if delay >= 1e6 {
 		ctx.Task.Sleep(delay)
@@ -221,7 +252,11 @@ func (p *plugin) Log(ctx *req.Ctx) {
 func (h *held) release(ctx *req.Ctx) {
 	for i := range h.list {
 		o := &h.list[i]
-		o.p.table.Release(o.conn)
+		if o.conn != nil {
+			o.p.table.Release(o.conn)
+		} else {
+			o.p.remote.leave(o.key, o.member)
+		}
 		if ctx != nil && !o.p.onlyDefault {
 			took := ctx.Loop.Now() - ctx.Start - o.delay
 			if n := len(ctx.Tries); n > 0 {

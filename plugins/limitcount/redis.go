@@ -22,7 +22,6 @@ type remote struct {
 	log     *slog.Logger
 	owner   string
 	sync    *syncer // nil: every request asks Redis
-	lastErr limitedLog
 }
 
 // fixedScript takes a cost from a window that begins with the key's first
@@ -135,15 +134,13 @@ func (r *remote) take(ctx *req.Ctx, table *state.Table, h state.Hash, key []byte
 	}
 	call := r.call(name, limit, 1, window, now)
 	if err := r.client.Run(ctx.Task, call); err != nil {
-		r.failed(err, now)
+		r.failed(err)
 		return state.Window{}, err
 	}
 	return r.window(call, limit)
 }
 
 // failed logs why Redis cannot be used, not more often than it helps.
-func (r *remote) failed(err error, now int64) {
-	if r.log != nil && r.lastErr.due(now) {
-		r.log.Error("limit-count cannot use Redis", "object", r.owner, "error", err)
-	}
+func (r *remote) failed(err error) {
+	r.client.Report(r.log, name, r.owner, err)
 }

@@ -2,23 +2,12 @@ package limitcount
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluicegw/sluice/core/req"
 	"github.com/sluicegw/sluice/core/state"
 	"github.com/sluicegw/sluice/plugins/internal/redis"
 )
-
-// limitedLog lets a message pass every few seconds.
-type limitedLog struct{ last atomic.Int64 }
-
-const logEvery = 5000 // milliseconds
-
-func (l *limitedLog) due(now int64) bool {
-	last := l.last.Load()
-	return (now-last >= logEvery || now < last) && l.last.CompareAndSwap(last, now)
-}
 
 // syncer counts on this host and tells Redis every so often what it counted.
 // The host hands out of what Redis had left at the last exchange.
@@ -103,7 +92,7 @@ func (s *syncer) tell(o *owed, now int64) bool {
 				return
 			}
 		}
-		s.r.failed(err, now)
+		s.r.failed(err)
 		s.table.RestoreLease(key.hash, cost)
 		select {
 		case s.dirty <- key:
@@ -127,7 +116,7 @@ func (s *syncer) take(ctx *req.Ctx, table *state.Table, h state.Hash, name strin
 		call := s.r.call(name, limit, int64(untold), window, now)
 		if err := s.r.client.Run(ctx.Task, call); err != nil {
 			table.RestoreLease(h, untold)
-			s.r.failed(err, now)
+			s.r.failed(err)
 			return state.Window{}, err
 		}
 		w, err := s.r.window(call, limit)

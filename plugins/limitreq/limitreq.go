@@ -34,6 +34,7 @@ type config struct {
 // plugin is a compiled instance.
 type plugin struct {
 	table   *state.Table
+	remote  *remote // nil: policy local
 	scope   state.Scope
 	key     *limit.Key
 	leak    state.Leak
@@ -63,6 +64,10 @@ func compile(raw json.RawMessage, env *chain.Env) (any, error) {
 	if c.RejectedMsg != "" {
 		p.body = limit.Message(c.RejectedMsg)
 	}
+	var err error
+	if p.remote, err = newRemote(raw, env); err != nil {
+		return nil, err
+	}
 	if env.State != nil {
 		p.table = env.State.Limits
 		p.scope = p.table.Scope(name, env.Owner, limit.Digest(raw))
@@ -75,9 +80,22 @@ func thousandths(f float64) int64 {
 	return int64(math.Round(min(f, state.MaxBurst/1000) * 1000))
 }
 
+// Close implements io.Closer.
+func (p *plugin) Close() error {
+	if p.remote != nil {
+		p.remote.client.Close()
+	}
+	return nil
+}
+
 // Access implements chain.Accesser.
 func (p *plugin) Access(ctx *req.Ctx) req.Verdict {
-	b := p.table.LeakyBucket(p.key.Hash(p.scope, ctx), &p.leak, true, ctx.Wall/1e6)
+	var b state.Bucket
+	if p.remote == nil {
+		b = p.table.LeakyBucket(p.key.Hash(p.scope, ctx), &p.leak, true, ctx.Wall/1e6)
+	} else {
+		b = p.remote.add(ctx, p.key, &p.leak)
+	}
 	switch b.Outcome {
 	case state.Rejected:
 		return ctx.Exit(p.code, p.body, limit.TextPlain)

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -75,6 +77,8 @@ type Client struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 	patience time.Duration
+
+	reported atomic.Int64 // unix nanoseconds
 
 	set  *Clients
 	name string
@@ -164,6 +168,17 @@ func (c *Client) Send(call *Call, then func(*Call, error)) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// reportEvery is how often failures are worth a line of the log.
+const reportEvery = 5 * time.Second
+
+// Report logs why a plugin could not use Redis, not more often than it helps.
+func (c *Client) Report(log *slog.Logger, plugin, owner string, err error) {
+	now, last := time.Now().UnixNano(), c.reported.Load()
+	if log != nil && now-last >= int64(reportEvery) && c.reported.CompareAndSwap(last, now) {
+		log.Error(plugin+" cannot use Redis", "object", owner, "error", err)
 	}
 }
 
