@@ -84,7 +84,7 @@ func FuzzPath(f *testing.F) {
 		if string(again.Req.Target()) != target || !p.encodedSlash && string(again.Path) != path || string(again.Query) != query {
 			t.Fatalf("%q became %q, then %q", raw, target, again.Req.Target())
 		}
-		if got, err := url.PathUnescape(string(AppendEscapedPath(nil, ctx.Path))); err != nil || got != path {
+		if got, err := url.PathUnescape(string(h1.AppendEscapedPath(nil, ctx.Path))); err != nil || got != path {
 			t.Fatalf("%q escaped and decoded is %q", path, got)
 		}
 	})

@@ -218,19 +218,6 @@ func hasEncodedDots(seg []byte) bool {
 	return false
 }
 
-// AppendEscapedPath appends a decoded path as it may stand in a request
-// target.
-func AppendEscapedPath(dst, path []byte) []byte {
-	for _, c := range path {
-		if c == '/' || pathClass[c] != 0 {
-			dst = append(dst, c)
-		} else {
-			dst = appendEscape(dst, c)
-		}
-	}
-	return dst
-}
-
 func appendEscape(dst []byte, c byte) []byte {
 	const digits = "0123456789ABCDEF"
 	return append(dst, '%', digits[c>>4], digits[c&15])

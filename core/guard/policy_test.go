@@ -128,9 +128,3 @@ func TestUpgradeFlag(t *testing.T) {
 	f("Connection: close|Upgrade: websocket|", false, false)
 	f("Connection: Upgrade|Upgrade:|", false, false)
 }
-
-func TestAppendEscapedPath(t *testing.T) {
-	if got := string(AppendEscapedPath([]byte("x"), []byte("/a b/%2F?#\xc3\xa9;=~"))); got != "x/a%20b/%252F%3F%23%C3%A9;=~" {
-		t.Fatal(got)
-	}
-}
