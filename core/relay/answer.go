@@ -2,7 +2,6 @@ package relay
 
 import (
 	"github.com/sluicegw/sluice/core/h1"
-	"github.com/sluicegw/sluice/core/loop"
 	"github.com/sluicegw/sluice/core/req"
 )
 
@@ -20,8 +19,6 @@ func (r *Relay) Answer(ctx *req.Ctx) {
 	}
 	r.send(ctx, status, body, ctype)
 }
-
-func (r *Relay) answerExit(ctx *req.Ctx) { r.Answer(ctx) }
 
 // answerFailure sends the page of a failed relay.
 func (r *Relay) answerFailure(ctx *req.Ctx, f failure) {
@@ -122,8 +119,6 @@ var pages = func() map[int][]byte {
 func reasonLine(status int, reason string) string {
 	return string(h1.AppendInt(nil, int64(status))) + " " + reason
 }
-
-var errClientGone = loop.ErrClosed
 
 // Refuse answers a request that was refused before it had a configuration: no
 // plugin runs.

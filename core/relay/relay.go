@@ -176,7 +176,7 @@ func (a *attempt) run() {
 		}
 		switch f {
 		case failClient:
-			a.r.clientFailed(ctx, errClientGone)
+			a.r.clientFailed(ctx, loop.ErrClosed)
 			return
 		case failBody, failUploadTimeout:
 			a.r.clientFault(ctx, f)
@@ -199,7 +199,7 @@ func (a *attempt) try() failure {
 	ctx.Tries = append(ctx.Tries, req.Try{Node: a.node, Start: a.r.loop.Now(), Connect: -1, Header: -1})
 	a.sent, a.trying = false, true
 	if ctx.RunPhase(req.BeforeProxy) == req.Exit {
-		a.r.answerExit(ctx)
+		a.r.Answer(ctx)
 		a.started = true
 		return okay
 	}

@@ -83,19 +83,29 @@ func (a *attempt) await(due *int64) failure {
 				*due = a.r.loop.Now() + a.read
 			}
 			deadline = *due
-			s.WatchGone(a.t)
 		}
-		c.WatchRead(a.t)
-		ok := a.t.Park(deadline)
-		c.WatchRead(nil)
-		if !uploading {
-			s.WatchGone(nil)
-		}
-		if !ok && !c.Readable() {
+		if !a.park(!uploading, deadline) {
 			return failReadTimeout
 		}
 	}
 	return okay
+}
+
+// park suspends the task until something happens on the node's connection, or,
+// with watch, the client leaves. It reports false when the deadline passed and
+// there is nothing to read.
+func (a *attempt) park(watch bool, deadline int64) bool {
+	c, s := a.conn, a.ctx.Stream
+	if watch {
+		s.WatchGone(a.t)
+	}
+	c.WatchRead(a.t)
+	ok := a.t.Park(deadline)
+	c.WatchRead(nil)
+	if watch {
+		s.WatchGone(nil)
+	}
+	return ok || c.Readable()
 }
 
 // head scans what b holds. done says that the response was passed on (or that
@@ -353,7 +363,7 @@ func (p *piper) fill(b *loop.Buf) failure {
 			return f
 		}
 		n, err := a.conn.TryRecv(b)
-		if err == errEOF && p.kind == h1.BodyUntilClose {
+		if err == io.EOF && p.kind == h1.BodyUntilClose {
 			p.done = true
 			a.ctx.Resp.Close = true
 			return okay
@@ -376,22 +386,13 @@ func (a *attempt) awaitBody(due *int64) failure {
 			return failClosed
 		}
 		uploading := a.upload != nil && a.upload.running
-		if !uploading {
-			if s.Gone() {
-				return failClient
-			}
-			s.WatchGone(a.t)
+		if !uploading && s.Gone() {
+			return failClient
 		}
 		if *due == 0 {
 			*due = a.r.loop.Now() + a.read
 		}
-		c.WatchRead(a.t)
-		ok := a.t.Park(*due)
-		c.WatchRead(nil)
-		if !uploading {
-			s.WatchGone(nil)
-		}
-		if !ok && !c.Readable() {
+		if !a.park(!uploading, *due) {
 			return failReadTimeout
 		}
 	}
@@ -489,5 +490,3 @@ func (p *piper) broken(headSent bool) failure {
 	p.a.ctx.Stream.Abort()
 	return failBroken
 }
-
-var errEOF = io.EOF

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"io"
+
 	"github.com/sluicegw/sluice/core/loop"
 	"github.com/sluicegw/sluice/core/req"
 )
@@ -87,7 +89,7 @@ func (t *tunnel) move(task *loop.Task) {
 			n, err := t.from.TryRecv(b)
 			if err != nil {
 				t.r.loop.PutBuf(b)
-				if err == errEOF {
+				if err == io.EOF {
 					t.to.CloseWrite()
 				} else {
 					t.from.Close()
