@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -19,34 +18,6 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/keyauth"
 )
 
-// upstream answers with size bytes; chunked leaves out the length.
-func upstream(t testing.TB) string {
-	return gateway.Backend(t, func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		size, _ := strconv.Atoi(q.Get("size"))
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("ETag", q.Get("etag"))
-		w.Header().Set("Last-Modified", "Tue, 24 Nov 2026 00:00:00 GMT")
-		w.Header().Set("Accept-Ranges", "bytes")
-		if q.Get("chunked") == "" {
-			w.Header().Set("Content-Length", strconv.Itoa(size))
-		}
-		if s := q.Get("status"); s != "" {
-			code, _ := strconv.Atoi(s)
-			w.WriteHeader(code)
-		}
-		io.WriteString(w, body(size))
-	})
-}
-
-func body(size int) string {
-	var b strings.Builder
-	for i := 0; b.Len() < size; i++ {
-		fmt.Fprintf(&b, "line %d of the body\n", i)
-	}
-	return b.String()[:size]
-}
-
 func unpack(t *testing.T, text string) string {
 	t.Helper()
 	plain, err := brrr.Decompress([]byte(text))
@@ -58,7 +29,7 @@ func unpack(t *testing.T, text string) string {
 
 func TestBodies(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	up := upstream(t)
+	up := gateway.Document(t)
 	for _, level := range []int{0, 1, 5, 6, 11} {
 		g.Route(up, fmt.Sprintf(`{"brotli":{"comp_level":%d}}`, level))
 		for _, chunked := range []string{"", "1"} {
@@ -70,7 +41,7 @@ func TestBodies(t *testing.T) {
 				if resp.Header.Get("Content-Encoding") != "br" || resp.Header.Get("Content-Length") != "" {
 					t.Fatalf("level %d, size %d: %v", level, size, resp.Header)
 				}
-				if unpack(t, got) != body(size) {
+				if unpack(t, got) != gateway.DocumentText(size) {
 					t.Errorf("level %d, size %d: the body is another", level, size)
 				}
 				if size >= 1000 && len(got) > size*2/3 {
@@ -83,7 +54,7 @@ func TestBodies(t *testing.T) {
 
 func TestWhichResponses(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	up := upstream(t)
+	up := gateway.Document(t)
 	f := func(name, plugin, path string, want bool, headers ...string) http.Header {
 		t.Helper()
 		g.Route(up, `{"brotli":`+plugin+`}`)
@@ -124,12 +95,12 @@ func TestWhichResponses(t *testing.T) {
 
 func TestOwnAnswers(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	g.Route(upstream(t), `{"brotli":{"types":"*","min_length":10},"key-auth":{}}`)
+	g.Route(gateway.Document(t), `{"brotli":{"types":"*","min_length":10},"key-auth":{}}`)
 	resp, got := g.Get("/", "Accept-Encoding: br")
 	if resp.StatusCode != 401 || unpack(t, got) != `{"message":"Missing API key in request"}`+"\n" || resp.ContentLength != int64(len(got)) {
 		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, got)
 	}
-	g.Route(upstream(t), `{"brotli":{"types":"*","min_length":100},"key-auth":{}}`)
+	g.Route(gateway.Document(t), `{"brotli":{"types":"*","min_length":100},"key-auth":{}}`)
 	if resp, _ := g.Get("/", "Accept-Encoding: br"); resp.Header.Get("Content-Encoding") != "" {
 		t.Errorf("a short answer was compressed: %v", resp.Header)
 	}
@@ -138,7 +109,7 @@ func TestOwnAnswers(t *testing.T) {
 // Clients that take both get brotli, and nothing is compressed twice.
 func TestBesideGzip(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	g.Route(upstream(t), `{"brotli":{},"gzip":{}}`)
+	g.Route(gateway.Document(t), `{"brotli":{},"gzip":{}}`)
 	f := func(accept, want string) {
 		t.Helper()
 		resp, _ := g.Get("/?size=1000", "Accept-Encoding: "+accept)
@@ -158,11 +129,11 @@ func TestCurlUnderstands(t *testing.T) {
 		t.Skip("there is no curl that knows brotli")
 	}
 	g := gateway.Start(t, gateway.Options{})
-	up := upstream(t)
+	up := gateway.Document(t)
 	for _, level := range []int{0, 1, 4, 6, 9, 11} {
 		g.Route(up, fmt.Sprintf(`{"brotli":{"comp_level":%d,"lgwin":%d}}`, level, 10+level))
 		out, err := exec.Command("curl", "-s", "-f", "-H", "Accept-Encoding: br", "--compressed", g.URL+"/?size=300000").Output()
-		if err != nil || string(out) != body(300_000) {
+		if err != nil || string(out) != gateway.DocumentText(300_000) {
 			t.Errorf("level %d: %d bytes, %v", level, len(out), err)
 		}
 	}
@@ -171,10 +142,10 @@ func TestCurlUnderstands(t *testing.T) {
 func TestGlobalRuleAndRoute(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
 	g.Put(conf.KindGlobalRule, "1", `{"plugins":{"brotli":{}}}`)
-	g.Route(upstream(t), `{"brotli":{}}`)
+	g.Route(gateway.Document(t), `{"brotli":{}}`)
 	for range 3 {
 		resp, got := g.Get("/?size=200000", "Accept-Encoding: br")
-		if len(resp.Header["Content-Encoding"]) != 1 || unpack(t, got) != body(200_000) {
+		if len(resp.Header["Content-Encoding"]) != 1 || unpack(t, got) != gateway.DocumentText(200_000) {
 			t.Fatalf("%v", resp.Header)
 		}
 	}

@@ -17,10 +17,10 @@ const (
 func TestNoAllocations(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
 	g.Route("127.0.0.1:1", `{"brotli":{"vary":true}}`)
-	if n := g.ExchangeAllocations(request, answer, body(1000)); n != 0 {
+	if n := g.ExchangeAllocations(request, answer, gateway.DocumentText(1000)); n != 0 {
 		t.Errorf("%v allocations per compressed response, want 0", n)
 	}
-	if n := g.ExchangeAllocations(request, other, body(1000)); n != 0 {
+	if n := g.ExchangeAllocations(request, other, gateway.DocumentText(1000)); n != 0 {
 		t.Errorf("%v allocations per other response, want 0", n)
 	}
 }
@@ -28,7 +28,7 @@ func TestNoAllocations(t *testing.T) {
 func BenchmarkBrotli(b *testing.B) {
 	g := gateway.Start(b, gateway.Options{})
 	g.Route("127.0.0.1:1", `{"brotli":{"vary":true}}`)
-	b.Run("1KiB", func(b *testing.B) { g.MeasureExchange(b, request, answer, body(1024)) })
-	b.Run("16KiB", func(b *testing.B) { g.MeasureExchange(b, request, answer, body(16<<10)) })
-	b.Run("untouched", func(b *testing.B) { g.MeasureExchange(b, request, other, body(1024)) })
+	b.Run("1KiB", func(b *testing.B) { g.MeasureExchange(b, request, answer, gateway.DocumentText(1024)) })
+	b.Run("16KiB", func(b *testing.B) { g.MeasureExchange(b, request, answer, gateway.DocumentText(16<<10)) })
+	b.Run("untouched", func(b *testing.B) { g.MeasureExchange(b, request, other, gateway.DocumentText(1024)) })
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,34 +15,6 @@ import (
 	_ "github.com/sluicegw/sluice/plugins/gzip"
 	_ "github.com/sluicegw/sluice/plugins/keyauth"
 )
-
-// upstream answers with size bytes; chunked leaves out the length.
-func upstream(t testing.TB) string {
-	return gateway.Backend(t, func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		size, _ := strconv.Atoi(q.Get("size"))
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("ETag", q.Get("etag"))
-		w.Header().Set("Last-Modified", "Tue, 24 Nov 2026 00:00:00 GMT")
-		w.Header().Set("Accept-Ranges", "bytes")
-		if q.Get("chunked") == "" {
-			w.Header().Set("Content-Length", strconv.Itoa(size))
-		}
-		if s := q.Get("status"); s != "" {
-			code, _ := strconv.Atoi(s)
-			w.WriteHeader(code)
-		}
-		io.WriteString(w, body(size))
-	})
-}
-
-func body(size int) string {
-	var b strings.Builder
-	for i := 0; b.Len() < size; i++ {
-		fmt.Fprintf(&b, "line %d of the body\n", i)
-	}
-	return b.String()[:size]
-}
 
 func unzip(t *testing.T, text string) string {
 	t.Helper()
@@ -60,7 +31,7 @@ func unzip(t *testing.T, text string) string {
 
 func TestBodies(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	up := upstream(t)
+	up := gateway.Document(t)
 	for _, level := range []int{1, 6, 9} {
 		g.Route(up, fmt.Sprintf(`{"gzip":{"comp_level":%d}}`, level))
 		for _, chunked := range []string{"", "1"} {
@@ -69,7 +40,7 @@ func TestBodies(t *testing.T) {
 				if resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Content-Length") != "" {
 					t.Fatalf("level %d, size %d: %v", level, size, resp.Header)
 				}
-				if unzip(t, got) != body(size) {
+				if unzip(t, got) != gateway.DocumentText(size) {
 					t.Errorf("level %d, size %d: the body is another", level, size)
 				}
 				if size >= 1000 && len(got) > size/2 {
@@ -82,7 +53,7 @@ func TestBodies(t *testing.T) {
 
 func TestWhichResponses(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	up := upstream(t)
+	up := gateway.Document(t)
 	f := func(name, plugin, path string, want bool, headers ...string) http.Header {
 		t.Helper()
 		g.Route(up, `{"gzip":`+plugin+`}`)
@@ -143,10 +114,10 @@ func TestOwnAnswers(t *testing.T) {
 func TestGlobalRuleAndRoute(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
 	g.Put(conf.KindGlobalRule, "1", `{"plugins":{"gzip":{}}}`)
-	g.Route(upstream(t), `{"gzip":{}}`)
+	g.Route(gateway.Document(t), `{"gzip":{}}`)
 	for range 3 {
 		resp, got := g.Get("/?size=200000", "Accept-Encoding: gzip")
-		if len(resp.Header["Content-Encoding"]) != 1 || unzip(t, got) != body(200_000) {
+		if len(resp.Header["Content-Encoding"]) != 1 || unzip(t, got) != gateway.DocumentText(200_000) {
 			t.Fatalf("%v", resp.Header)
 		}
 	}
@@ -155,13 +126,13 @@ func TestGlobalRuleAndRoute(t *testing.T) {
 // What other plugins make of a body is what is compressed.
 func TestBehindOtherFilters(t *testing.T) {
 	g := gateway.Start(t, gateway.Options{})
-	up := upstream(t)
+	up := gateway.Document(t)
 	f := func(rule, route string) {
 		t.Helper()
 		g.Put(conf.KindGlobalRule, "1", `{"plugins":{`+rule+`}}`)
 		g.Route(up, `{`+route+`}`)
 		resp, got := g.Get(`/?size=1000&etag="x"`, "Accept-Encoding: gzip")
-		if resp.Header.Get("Content-Encoding") != "gzip" || unzip(t, got) != "<"+body(1000)+">" {
+		if resp.Header.Get("Content-Encoding") != "gzip" || unzip(t, got) != "<"+gateway.DocumentText(1000)+">" {
 			t.Errorf("%s, %s: %v", rule, route, resp.Header)
 		}
 	}
