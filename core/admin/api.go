@@ -110,6 +110,7 @@ func (api *API) routes() *router.Router {
 // the answer.
 func (api *API) guarded(next func(*call) error) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
+		defer drain(ctx)
 		name, why := api.door.Load().check(ctx)
 		if why != "" {
 			api.o.Log.Warn("admin request refused", "reason", why,

@@ -8,15 +8,28 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// drainLimit bounds what is read of a body that is too long, so that its
-// sender gets to see the answer before the connection is closed.
+// drainLimit bounds what is read of a body that nobody wanted, so that its
+// sender gets to see the answer: closing a connection with unread bytes resets
+// it, and the answer may be lost with it.
 const drainLimit = 8 << 20
+
+// drain reads what a handler left of the request body. A connection with even
+// more of it is closed behind the answer.
+func drain(ctx *fasthttp.RequestCtx) {
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, stream, drainLimit); !errors.Is(err, io.EOF) {
+		ctx.SetConnectionClose()
+	}
+}
 
 // body reads the request body up to limit bytes.
 func (c *call) body(limit int) ([]byte, error) {
 	declared := c.http.Request.Header.ContentLength()
 	if declared > limit {
-		c.drain()
+		c.http.SetConnectionClose()
 		return nil, tooLong(declared, limit)
 	}
 	stream := c.http.RequestBodyStream()
@@ -33,17 +46,10 @@ func (c *call) body(limit int) ([]byte, error) {
 		return nil, invalid("invalid request body: %v", err)
 	}
 	if len(text) > limit {
-		c.drain()
+		c.http.SetConnectionClose()
 		return nil, tooLong(len(text), limit)
 	}
 	return text, nil
-}
-
-func (c *call) drain() {
-	c.http.SetConnectionClose()
-	if stream := c.http.RequestBodyStream(); stream != nil {
-		_, _ = io.CopyN(io.Discard, stream, drainLimit)
-	}
 }
 
 func tooLong(size, limit int) error {
