@@ -69,7 +69,8 @@ func compile(raw json.RawMessage, _ *chain.Env) (any, error) {
 		p.xml = true
 	case "application/json", "text/plain", "text/html":
 	default:
-		return nil, errors.New("unsupported content type!") //nolint:staticcheck // clients compare the text
+		//lint:ignore ST1005 clients compare the text
+		return nil, errors.New("unsupported content type!")
 	}
 	if c.Example != nil {
 		if t := vars.CompileTemplate(*c.Example); t.Vars() > 0 {
